@@ -250,7 +250,7 @@ class AlertStep(_Message):
 
 class Alert(_Message):
     """`alert/<call>-<alert>` of the board: somebody is needed. The key is dropped when the call ends; about one that is
-    over (kind late) when somebody has ended the alert.
+    over (kinds late and over) when somebody has ended the alert.
 
     Raised, it is one supervisor's turn at a time: that board rings it, the others show it quietly; at `passes_at_ms`
     unclaimed it is the next one's, and after all have been asked everyone's. Anyone may claim it at any time.
@@ -260,8 +260,9 @@ class Alert(_Message):
     call: str
     agent: str
     team: str = ""
-    kind: Literal["escalated", "help", "ask", "late"] = Field(
-        description="late: something urgent in words that were transcribed after the call; its record has them"
+    kind: Literal["escalated", "help", "ask", "late", "over"] = Field(
+        description="late: something urgent in words that were transcribed after the call; its record has them. "
+        "over: an urgent alert whose call has ended since"
     )
     tier: Tier = "help"
     level: Level = "escalated"

@@ -131,6 +131,17 @@ def test_a_call_that_calms_down_or_ends_takes_its_alerts_along() -> None:
     assert alerts.supervisors() == [("Ann", 0, False)]
 
 
+def test_an_urgent_alert_outlives_its_call_until_somebody_has_settled_it_or_the_call_is_gone() -> None:
+    alerts = alerts_with("Ann", "Bob")
+    raise_(alerts, "c1", tier=URGENT)
+    raise_(alerts, "c1", 1.0, name="a2")
+    assert (alerts.ended("c1", 2.0), alerts.open_alerts("c1")) == ([], ["a1"])
+    assert alerts.tick(TURN_S) == [Move("c1", "a1", "turn", "Bob")]
+    alerts.claim("c1", "a1", "Bob", 30.0)
+    alerts.forgotten("c1", 31.0)
+    assert alerts.supervisors() == [("Ann", 0, False), ("Bob", 0, False)]
+
+
 def test_more_urgent_the_same_alert_is_asked_for_anew_when_nobody_has_it() -> None:
     alerts = alerts_with("Ann", budget=1)
     raise_(alerts, "c1")
@@ -209,8 +220,10 @@ def test_whatever_happens_no_alert_is_forgotten_and_no_one_is_asked_beyond_the_b
                     moves = alerts.calmed(call, now)
                     open_ -= {move.call for move in moves if move.what == "calmed"}
                 case "end":
+                    last = alerts.open_alert(call, "a1")
                     moves = alerts.ended(call, now)
-                    open_.discard(call)
+                    if last is None or last.tier is not URGENT:  # an urgent one outlives its call
+                        open_.discard(call)
                 case _:
                     now += 25.0 if what == "wait" else 100.0
                     moves = alerts.tick(now)

@@ -11,12 +11,15 @@ import pytest
 
 from assist import hints
 from assist.access.audit import open_audit
+from assist.events import CallEnded
 from assist.live.hearing import Hearing
 from assist.live.joining import Joining, start_call
 from assist.live.page_actions import PageActions
 from assist.live.service import Service
+from assist.records.seal import verify_log
 from assist.screens.call_alerts import MAX_STEPS
 from assist.screens.health import recogniser_fields
+from assist.screens.late import WORDS_NOT_KEPT
 from audio.events import Trouble
 from overlay import doing, messages
 from overlay.errors import OverlayError
@@ -290,6 +293,104 @@ def test_the_board_says_how_long_cards_took_after_the_words_they_answer(tmp_path
     [prompt] = prompts
     heard = [each for each in signals if each["id"] == "supervisor_demand"]
     assert after.median_ms == after.p95_ms == prompt["shown_ms"] - heard[-1]["end_ms"] > 0
+
+
+@pytest.mark.parametrize("at_hang_up", [False, True])
+def test_an_urgent_alert_rings_on_when_the_caller_hangs_up_until_a_supervisor_has_settled_it(
+    at_hang_up: bool, tmp_path: Path
+) -> None:
+    async def scene() -> None:
+        stage = await on_stage(tmp_path, consent="granted", meaning=False)
+        service, hub, actions = stage.service, stage.service.hub, PageActions(stage.service)
+        for who in (MARIA, TOM):
+            actions.presence(who, "board", True)
+        await stage.hear(ms=20_000)
+        words = said("i am going to kill myself", 18_500)
+        if at_hang_up:
+            stage.ears.late = [words]
+        else:
+            await stage.hear(words)
+            await actions.do(MARIA, doing.DoAlert(do="alert", call=stage.call, alert="a1", what="claim"))
+        service.calls[stage.call].hang_up()
+        await stage.task
+
+        def board() -> Any:
+            return hub.latest("board", f"alert/{stage.call}-a1")
+
+        assert (board().kind, board().tier, board().state) == ("over", "urgent", "raised" if at_hang_up else "claimed")
+        assert board().reason == "Said in a call that is over: “i am going to kill myself”"
+        if at_hang_up:
+            assert board().to == "Maria"
+            await actions.do(MARIA, doing.DoAlert(do="alert", call=stage.call, alert="a1", what="claim"))
+        with pytest.raises(OverlayError, match="Maria is on it already"):
+            await actions.do(TOM, doing.DoAlert(do="alert", call=stage.call, alert="a1", what="resolve"))
+        settled = {"do": "alert", "call": stage.call, "alert": "a1", "what": "resolve", "how": "settled"}
+        await actions.do(MARIA, doing.DO.validate_python(settled | {"note": "Rang back."}))
+        assert board() is None and all(each.open == 0 for each in hub.latest("board", "duty").people)
+        await service.post_call.flush()
+        record: Any = service.store.record(stage.call)
+        [alert] = record["alerts"]
+        assert (alert["note"], [step[1:] for step in alert["course"]]) == (
+            "Rang back.", [["turn", "Maria"], ["claim", "Maria"], ["resolve", "Maria"]]
+        )  # fmt: skip
+        ended = [event for _, event in service.store.events(stage.call) if isinstance(event, CallEnded)]
+        assert record["duration_ms"] == ended[0].at_ms and "unchanged" in verify_log(service.store, stage.call)
+        await stage.close()
+
+    asyncio.run(scene())
+
+
+def test_of_a_call_that_was_not_kept_an_urgent_alert_rings_on_without_a_word_of_it(tmp_path: Path) -> None:
+    async def scene() -> None:
+        stage = await on_stage(tmp_path, meaning=False)
+        await stage.hear(said("i am going to kill myself", 1_000), ms=4_000)
+        await stage.end()
+        alert: Any = stage.service.hub.latest("board", f"alert/{stage.call}-a1")
+        assert (alert.kind, alert.reason, alert.quote) == ("over", WORDS_NOT_KEPT, "")
+        assert not any("myself" in body for body in stage.service.hub.snapshot("board").values())
+        await stage.service.post_call.flush()
+        assert stage.service.store.events(stage.call) == [] and stage.service.store.record(stage.call) is None
+        await stage.close()
+
+    asyncio.run(scene())
+
+
+def test_a_call_that_was_cut_short_goes_on_with_what_was_done_about_its_urgent_alert_meanwhile(tmp_path: Path) -> None:
+    async def scene() -> None:
+        stage = await on_stage(tmp_path, consent="granted", meaning=False)
+        service, actions = stage.service, PageActions(stage.service)
+        actions.presence(MARIA, "board", True)
+        await stage.hear(said("i am going to kill myself", 1_000), ms=4_000)
+        stage.task.cancel()
+        await asyncio.gather(stage.task, return_exceptions=True)
+        await actions.do(MARIA, doing.DoAlert(do="alert", call=stage.call, alert="a1", what="claim"))
+        await service.post_call.flush()
+        _, task = service.resume(stage.call, QuietLine())
+        await asyncio.sleep(0)
+        alert: Any = service.hub.latest("board", f"alert/{stage.call}-a1")
+        assert (alert.kind, alert.state, alert.by) == ("escalated", "claimed", "Maria")
+        assert not service.post_call.late.has(stage.call)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await stage.close()
+
+    asyncio.run(scene())
+
+
+def test_words_that_settle_after_the_caller_has_hung_up_prompt_nobody(tmp_path: Path) -> None:
+    async def scene() -> tuple[Any, Any]:
+        stage = await on_stage(tmp_path, consent="granted", meaning=False)
+        await stage.hear(ms=4_000)
+        stage.ears.late = [said("get me your manager right now", 1_000)]
+        stage.service.calls[stage.call].hang_up()
+        await stage.task
+        record, quality = stage.service.store.record(stage.call), stage.service.hub.latest("board", "quality")
+        await stage.close()
+        return record, quality
+
+    record, quality = asyncio.run(scene())
+    assert record["level_at_end"] == "tense" and record["signals"]
+    assert (record["prompts"], record["plan"], quality.shown) == ([], [], 0)
 
 
 def test_what_comes_of_a_call_after_the_agents_next_one_has_begun_is_not_on_the_agents_page(tmp_path: Path) -> None:

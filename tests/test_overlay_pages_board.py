@@ -92,6 +92,10 @@ async def test_an_alerts_life_is_on_its_card_and_its_keys_work_there(here: Stage
     late = page.locator('[data-alert="gone-late"]')
     await expect(late).to_contain_text("Heard late")
     await expect(late.get_by_role("link", name="Open record")).to_have_attribute("href", "/review/gone")
+    over = {"kind": "over", "call": "gone", "reason": "Said in a call that is over: “I give up”", "to": "Olu"}
+    here.hub.show("board", "alert/gone-a1", scenes.ALERTS[0].model_copy(update=over))
+    await expect(page.locator('[data-alert="gone-a1"]')).to_contain_text("Call is over")
+    await expect(page.locator('[data-alert="gone-a1"]')).not_to_contain_text(re.compile(r"\d:\d\d"))
     assert here.complaints == []
 
 

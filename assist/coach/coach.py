@@ -245,6 +245,10 @@ class Coach:
             events += self._suggest_step(now_ms)
         return events
 
+    def sound_ended(self) -> None:
+        """The call's sound is over: no prompt and no option is shown for the words that settle after it."""
+        self._slot.closed = True
+
     def end(self, now_ms: int, *, interrupted: bool = False) -> list[Event]:
         """The call is over; an interrupted one may be resumed, and its clock runs on."""
         return [*self._slot.end(now_ms, "ended"), *([] if interrupted else self._clock.cancel(now_ms))]
@@ -296,6 +300,8 @@ class Coach:
         return any(play.alone and self._slot.shown_counts.get(play.id) for play in self.playbook.plays)
 
     def _update_plan(self, now_ms: int, *, rechoose: bool = False) -> list[Event]:
+        if self._slot.closed:
+            return []
         level = Level.CALM if self._is_exclusive() else self._level
         return self._offers.update_rows(now_ms, level, self._signal_ids(), rechoose=rechoose)
 

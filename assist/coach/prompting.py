@@ -66,6 +66,8 @@ class PromptSlot:
     def __init__(self, agent: str, *, experienced: bool = False) -> None:
         self.shown: PromptShown | None = None
         self.candidate: PromptCandidate | None = None
+        self.closed = False
+        """Nobody sees it any more: nothing is shown or waits."""
         self.last_ended_ms = 0
         """Call time when the last prompt left."""
         self.acted_on: set[str] = set()
@@ -113,7 +115,8 @@ class PromptSlot:
 
     def propose(self, candidate: PromptCandidate, now_ms: int, *, may_wait: bool = True) -> list[Event]:
         """Shows the candidate, lets it wait if it `may_wait`, or drops it."""
-        if now_ms - candidate.since_ms > STALE_MS or (self.shown is not None and self.shown.play == candidate.topic):
+        is_shown = self.shown is not None and self.shown.play == candidate.topic
+        if self.closed or is_shown or now_ms - candidate.since_ms > STALE_MS:
             return []
         say = next((line for line in candidate.say if line not in self._used_lines), None)
         if say is None:

@@ -115,6 +115,7 @@ class LiveCall:
     def hang_up(self) -> None:
         """End the call after the sound already processed."""
         self._hang_up = True
+        self.session.sound_ended()
         self._wake.set()
 
     async def run(self, source: AsyncIterable[Chunk | Gap | Trouble], listener: CallListener) -> None:
@@ -131,6 +132,7 @@ class LiveCall:
             if hasattr(sound, "aclose"):
                 with contextlib.suppress(Exception):
                     await sound.aclose()
+            self.session.sound_ended()
             for heard in await asyncio.to_thread(lambda: list(listener.finish())):
                 self._judge(heard)
             if self.recorder is not None:

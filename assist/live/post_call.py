@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from assist.events import CallStarted, Event, SignalRaised, TranscribedLate
 from assist.live.backfill import Backfill
@@ -18,6 +18,8 @@ from assist.store.store import Store
 from audio.events import Utterance
 from detectors.signals import Level, LevelChange
 from overlay.hub import Hub
+
+_T = TypeVar("_T")
 
 
 class PostCall:
@@ -38,6 +40,8 @@ class PostCall:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._log_lock = asyncio.Lock()
         """Held while the log of an ended call is amended."""
+        self._filing: dict[str, asyncio.Task[Any]] = {}
+        """Calls that have ended and whose record is being written: nothing is added to their logs before."""
         self.late = LateAlerts(hub, duty, turn_ms, self._append)
         self.backfill = Backfill(
             lambda *asked: hearing().decode_in_background(*asked),
@@ -59,6 +63,12 @@ class PostCall:
         """Drop everything about calls that are being erased from memory."""
         self.backfill.forget(calls)
         self.late.forget(calls)
+
+    async def file(self, call: str, write: Callable[[], _T]) -> _T:
+        """Write the record of a call that has ended, in a thread; what is added to its log waits for it."""
+        task = self._filing[call] = asyncio.create_task(asyncio.to_thread(write))
+        task.add_done_callback(lambda _: self._filing.pop(call, None))
+        return await asyncio.shield(task)
 
     async def flush(self) -> None:
         """Wait until all events so far are in the logs."""
@@ -84,6 +94,8 @@ class PostCall:
 
     def _append(self, call: str, event: Event) -> None:
         async def append() -> None:
+            if (filing := self._filing.get(call)) is not None:
+                await asyncio.wait([filing])
             async with self._log_lock:
                 await add_late_event(self._store, call, event)
 

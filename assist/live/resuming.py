@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from assist.errors import AssistError
-from assist.events import Action, CallEnded, CallStarted, Event, SignalRaised, done_ms
+from assist.events import Action, AlertMoved, CallEnded, CallStarted, Event, SignalRaised, done_ms
 from assist.live.session import TICK_MS, Session
 from audio.events import Gap, Heard, Hypothesis, SpeechActivity, Trouble, Utterance, VoiceMeasure, shifted_words
 from detectors.signals import Level, LevelChange
@@ -16,6 +16,12 @@ RESUME_S = 120
 """A call interrupted longer ago cannot be resumed."""
 UNSTORED_RESUME_S = 12 * 3600
 """A call that was not stored cannot be resumed if it began longer ago: when it was interrupted is not known."""
+
+
+def last_end(events: Sequence[Event]) -> CallEnded | None:
+    """The end of a call that is over; after it there is only what became of its alerts."""
+    last = next((event for event in reversed(events) if not isinstance(event, Action | AlertMoved)), None)
+    return last if isinstance(last, CallEnded) else None
 
 
 def resume_offset_ms(started: CallStarted, cut: CallEnded, now: datetime) -> int:

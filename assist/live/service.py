@@ -21,7 +21,7 @@ from assist.live.call_log import CallLog
 from assist.live.call_setup import CallSetup, new_call_id, started_at_of
 from assist.live.hearing import Hearing
 from assist.live.post_call import PostCall
-from assist.live.resuming import rebuild, restore_level, resume_offset_ms, unstored_resume_offset_ms
+from assist.live.resuming import last_end, rebuild, restore_level, resume_offset_ms, unstored_resume_offset_ms
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
 from assist.privacy.recorder import CallRecorder
 from assist.records.filing import close_interrupted, file_record
@@ -176,8 +176,8 @@ class Service:
             return self._resume_unkept(call, source, agent, on_event, now)
         if not events or not isinstance(events[0], CallStarted):
             raise AssistError("resume-unknown", f"no call {call!r} in this store; see `assist records list`")
-        started, last = events[0], events[-1]
-        if call in self.calls or not isinstance(last, CallEnded) or last.reason != "interrupted":
+        started, last = events[0], last_end(events)
+        if call in self.calls or last is None or last.reason != "interrupted":
             raise AssistError("resume-not-cut-short", f"call {call} was not cut short: there is nothing to go on with")
         offset_ms = resume_offset_ms(started, last, now or datetime.now(UTC))
         session = self.setup.new_session(started)
@@ -193,7 +193,7 @@ class Service:
             interruptions=interruptions,
         )
         self.store.reopen(call)
-        self.post_call.backfill.forget([call])
+        self.post_call.forget([call])
         for event in events:
             live.ledger.add(event)
         for alert in self.screens.resume(call, events):
@@ -303,16 +303,26 @@ class Service:
         finally:
             self.calls.pop(call, None)
             kept = self.call_logs.pop(call).has_stored
-            record = await asyncio.shield(asyncio.to_thread(self._write_record, call)) if kept else None
+            self._keep_urgent_alerts(live)  # first: no supervisor is refused, and no turn lost, while a disk is slow
+            record = await self.post_call.file(call, partial(self._write_record, call)) if kept else None
             if record is not None:
                 self.history.take([record.model_dump()])
             else:  # refused after it was interrupted, perhaps
                 self.history.forget([call])
-            self.duty.ended(call)
             self.screens.ended(call, wrap_up_form(record, [], self.settings) if record is not None else None)
             if record is not None:
                 self.post_call.backfill.add_call(call, live.untranscribed)
         return call
+
+    def _keep_urgent_alerts(self, live: LiveCall) -> None:
+        """The call has ended: what is urgent rings on, until a supervisor has settled it."""
+        session = live.session
+        call = session.started.call
+        still_open, alerts = self.duty.ended(call), self.screens.alerts_of(call)
+        if alerts is None:
+            self.duty.forget(call)
+        else:
+            self.post_call.late.outlive(alerts, still_open, session.now_ms, session.quotes)
 
     def _write_record(self, call: str) -> IncidentRecord:
         self.store.flush().result()

@@ -209,6 +209,17 @@ class Session:
                 self._open_alert = None
         self.coach.restore(event)
 
+    def quotes(self, keys: Sequence[str]) -> list[str]:
+        """The words that led to these signals, without those that were taken back or may not be stored."""
+        if not self.gate.may_store:
+            return []
+        evidence = [signal.evidence for key in keys if (signal := self._active_signals.get(key)) is not None]
+        return [each.quote for each in evidence if each.quote and each.start_ms >= self._storable_from_ms]
+
+    def sound_ended(self) -> None:
+        """Nobody is on the line any more: the last words still settle, but there is nobody to prompt."""
+        self.coach.sound_ended()
+
     def end(self, at_ms: int, reason: str, accounted_ms: dict[str, int]) -> list[Event]:
         """The call is over: prompts are ended, CallEnded is the last event."""
         self.now_ms = max(self.now_ms, at_ms)

@@ -74,6 +74,8 @@ class _RecordBuilder:
         self.started: CallStarted | None = None
         self.ended = CallEnded(0, "interrupted")
         self.last_ms = 0
+        self.is_over = False
+        """The last event was CallEnded, or came of an alert that has outlived the call."""
         self.signals: dict[str, HeardSignal] = {}
         self.levels: list[LevelStep] = []
         self.late: TranscribedLate | None = None
@@ -99,7 +101,10 @@ class _RecordBuilder:
         self.outcome = self.root_cause = self.contested = ""
 
     def add(self, event: Event) -> None:
-        if self.late is None:
+        if isinstance(event, Action | AlertMoved) and self.is_over:
+            pass  # what became of an alert after the call
+        elif self.late is None:
+            self.is_over = isinstance(event, CallEnded)
             self.last_ms = max(self.last_ms, done_ms(event))
         match event:
             case CallStarted():

@@ -88,6 +88,10 @@ class AlertRouting:
         """(name, number of open alerts, away) of everyone on duty, by name."""
         return [(who, self._load(who), not supervisor.boards) for who, supervisor in sorted(self._supervisors.items())]
 
+    def open_alerts(self, call: str) -> list[str]:
+        """Ids of the open alerts of a call."""
+        return [alert.id for alert in self._alerts_of(call)]
+
     @property
     def queued(self) -> int:
         """How many alerts wait until somebody is below their budget."""
@@ -148,7 +152,14 @@ class AlertRouting:
         return self._ask_for_waiting(now_s)
 
     def ended(self, call: str, now_s: float) -> list[Move]:
-        """The call is over, and its alerts with it."""
+        """The call is over, and its alerts with it, urgent ones excepted: somebody may still be in danger."""
+        for alert in self._alerts_of(call):
+            if alert.tier < Severity.URGENT:
+                del self._open[call, alert.id]
+        return self._ask_for_waiting(now_s)
+
+    def forgotten(self, call: str, now_s: float) -> list[Move]:
+        """The call is erased or resumed: its alerts are nobody's any more."""
         for alert in self._alerts_of(call):
             del self._open[call, alert.id]
         return self._ask_for_waiting(now_s)

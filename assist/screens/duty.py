@@ -53,9 +53,14 @@ class Duty:
         tier = SEVERITIES[alert.tier]
         self._apply(self._routing.restored(alert.call, alert.id, alert.kind, tier, by, self._loop.time()))
 
-    def ended(self, call: str) -> None:
-        """The call is over."""
+    def ended(self, call: str) -> list[str]:
+        """The call is over; returns the ids of its alerts that are not."""
         self._apply(self._routing.ended(call, self._loop.time()))
+        return self._routing.open_alerts(call)
+
+    def forget(self, call: str) -> None:
+        """The call is erased or resumed."""
+        self._apply(self._routing.forgotten(call, self._loop.time()))
 
     def do(self, who: str, what: str, call: str, alert: str) -> None:
         """A supervisor claims, releases or ends an alert.

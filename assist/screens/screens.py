@@ -108,6 +108,11 @@ class Screens:
         if (pages := self._calls.get(call)) is not None:
             pages.pulse(now_ms, score)
 
+    def alerts_of(self, call: str) -> CallAlerts | None:
+        """The alerts of a live call; None where its pages could not be drawn."""
+        pages = self._calls.get(call)
+        return pages.alerts if pages is not None else None
+
     @_errors_logged()
     def ended(self, call: str, wrapup: messages.WrapUp | None) -> None:
         """The call is over and its record written; None: nothing was kept of it."""

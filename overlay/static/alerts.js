@@ -7,7 +7,7 @@ const CONFIRM_WITHIN_MS = 4000; // how long a second click confirms a refused on
 const TIERS = ["urgent", "help", "note"];
 const TIER_WORDS = { urgent: "urgent", help: "to help with", note: "to watch" };
 const OUTCOMES = ["settled", "took over", "nothing needed"];
-const KIND_LABELS = { ask: "Asks you", help: "Asks for help", late: "Heard late" };
+const KIND_LABELS = { ask: "Asks you", help: "Asks for help", late: "Heard late", over: "Call is over" };
 
 const isFree = (alert) => alert.state === "raised" || alert.state === "seen";
 
@@ -138,7 +138,7 @@ export function alertList({ link, board, running, act, say, choose, calls }) {
       const name = it.by === me() ? "You are" : `${it.by || "Somebody"} is`;
       write(card.since, isFree(it) ? `waiting ${duration(at - it.raised_ms)}` : `${name} on it, ${duration(at - (it.claimed_ms ?? it.raised_ms))}`);
       write(card.turn, isFree(it) ? turnText(it, at) : [it.action, it.kind === "ask" && it.by !== me() ? "answers it" : ""].filter(Boolean).join(" · "));
-      write(card.time, it.kind === "late" ? "" : ` · ${clock(at)}`);
+      write(card.time, it.kind === "late" || it.kind === "over" ? "" : ` · ${clock(at)}`);
     }
   }
 
