@@ -76,8 +76,9 @@ class Gap:
     speaker: Speaker
     start_ms: int
     end_ms: int
-    why: Literal["lost", "failed", "untranscribed"] = "lost"
-    """lost: never came; failed: the recogniser failed twice on it; untranscribed: there was no recogniser."""
+    why: Literal["lost", "failed", "untranscribed", "paused"] = "lost"
+    """lost: never came; failed: the recogniser failed twice on it; untranscribed: there was no recogniser; paused: said
+    before a pause that has taken its words."""
 
 
 @dataclass(frozen=True, slots=True)

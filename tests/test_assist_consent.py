@@ -14,6 +14,7 @@ from assist.events import Action, AlertRaised, CallStarted, ConsentSet, PromptSh
 from assist.live.call_log import CallLog
 from assist.privacy.autopause import AutoPause
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
+from assist.privacy.pauses import AUTO_PAUSE_USER
 from assist.records.page import page
 from assist.records.record import read_record
 from assist.store.store import open_store
@@ -429,13 +430,51 @@ def test_a_call_that_was_paused_when_the_program_died_is_still_paused_when_it_go
     asyncio.run(second(asyncio.run(first())))
 
 
+def test_a_page_that_resumes_does_not_end_the_pause_of_a_person_and_a_person_ends_all(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path, consent="granted")
+        session = stage.service.calls[stage.call].session
+        held = []
+        await stage.hear(ms=1_000)
+        for who, what in (("Dana", "pause"), ("api", "pause"), ("api", "resume"), ("Dana", "resume"),
+                          ("api", "pause"), ("api", "resume"), ("api", "pause"), ("Dana", "resume")):  # fmt: skip
+            stage.service.calls[stage.call].act(Action(session.now_ms, who, "agent", what))
+            await stage.hear(ms=1_000)
+            held.append((session.pauses.by, stage.service.call_logs[stage.call].paused_by))
+        await stage.end()
+        pauses = [(each["from_ms"], each["to_ms"]) for each in stage.service.store.record(stage.call)["pauses"]]
+        await stage.close()
+        return held, pauses
+
+    held, pauses = asyncio.run(scene())
+    assert held == [(who, who) for who in ("Dana", "Dana", "Dana", "", "api", "", "api", "")]
+    assert pauses == [(1_000, 4_000), (5_000, 6_000), (7_000, 8_000)]
+
+
+def test_a_pause_by_hand_soon_after_an_automatic_one_takes_as_much_from_pages_as_from_the_log(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path, consent="granted")
+        await stage.hear(said("read me the long number on your card please", 5_000, Speaker.AGENT), ms=8_000)
+        assert stage.service.call_logs[stage.call].paused_by == AUTO_PAUSE_USER
+        act(stage, "pause")
+        await stage.written()
+        logged = [event.text for _, event in stage.service.store.events(stage.call) if isinstance(event, Utterance)]
+        line = stage.service.hub.latest(f"call/{stage.call}", "line/a5000")
+        await stage.end()
+        [kept] = stage.service.store.record(stage.call)["transcript"]
+        await stage.close()
+        return logged, line.settled, kept["text"]
+
+    assert asyncio.run(scene()) == (["read me the"], "read me the", "read me the")
+
+
 @pytest.mark.parametrize("by_itself", [True, False])
 def test_only_a_pause_that_began_by_itself_ends_by_itself_after_the_program_died_in_it(by_itself, tmp_path):
     async def first():
-        stage = await on_stage(tmp_path, consent="granted", auto_pause=by_itself)
+        stage = await on_stage(tmp_path, consent="granted")
         await stage.hear(said("read me the long card number please", 0, Speaker.AGENT), ms=3_000)
         if not by_itself:
-            act(stage, "pause")
+            act(stage, "pause")  # over an automatic one
         await stage.written()
         await stage.interrupt()
         return stage.call

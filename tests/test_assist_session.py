@@ -22,9 +22,11 @@ from assist.events import (
     SignalWithdrawn,
 )
 from assist.live.session import Session
+from assist.privacy.autopause import AutoPause
 from assist.privacy.consent import UTTERANCE_LEAD_MS, Consent, ConsentPolicy, Gate
+from assist.privacy.pauses import AUTO_PAUSE_USER
 from audio.activity import VoiceActivityDetector
-from audio.events import SAMPLE_RATE, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance
+from audio.events import SAMPLE_RATE, Gap, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance
 from audio.segmentation import UtteranceSegmenter, UtteranceStart
 from detectors.escalation import Escalation
 from detectors.factory import build_detectors
@@ -260,6 +262,47 @@ def test_who_speaks_as_a_pause_ends_is_heard_and_nothing_that_began_before_the_p
     events = [*call.hear(saying(DEMAND, start_ms)), *call.hear(said(DEMAND, start_ms))]
     assert [each.text for each in of(events, Utterance) if each.words] == [DEMAND] * kept
     assert bool(of(events, SignalRaised)) == kept
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+@pytest.mark.parametrize(("start_ms", "kept"), [(12_000, True), (26_000, False), (30_500, False)])
+def test_a_pause_takes_no_late_words_from_long_before_it_and_what_it_takes_is_a_gap(start_ms, kept, resumed):
+    call = session()
+    call.tick(30_000)
+    call.act(Action(30_000, "Dana", "agent", "pause"))
+    call.tick(33_000)
+    if resumed:
+        call.act(Action(33_000, "Dana", "agent", "resume"))
+    late = said(DEMAND, start_ms)
+    events = call.hear(late)
+    assert [each.text for each in of(events, Utterance)] == [DEMAND] * kept
+    gap = Gap(Speaker.CUSTOMER, start_ms, min(late.end_ms, 30_000), "paused")
+    assert of(events, Gap) == [gap] * (start_ms == 26_000), "in the pause itself nobody listened anyway"
+
+
+def test_what_earlier_pauses_took_does_not_come_after_the_next_one_nor_in_it():
+    call = session()
+    for at_ms in (10_000, 20_000, 30_000):
+        call.tick(at_ms)
+        call.act(Action(at_ms, "Dana", "agent", "pause"))
+        assert not of(call.hear(said("do that", 8_600)), Utterance)
+        call.tick(at_ms + 5_000)
+        call.act(Action(at_ms + 5_000, "Dana", "agent", "resume"))
+        assert not of(call.hear(said("do that", 8_600)), Utterance)
+    assert of(call.hear(said("between two of them", 16_000)), Utterance)
+
+
+def test_a_pause_soon_after_an_automatic_one_takes_what_was_said_before_that_and_does_not_end_by_itself():
+    call = session()
+    call.auto_pause = AutoPause(10_000)
+    call.tick(5_000)
+    call.hear(said("my mothers maiden name is Smith", 5_000))
+    call.act(Action(call.now_ms, AUTO_PAUSE_USER, "system", "pause"))
+    call.tick(7_500)
+    [shorter] = of(call.act(Action(7_500, "api", "system-api", "pause")), Utterance)
+    assert shorter.text == "my"
+    call.tick(60_000)
+    assert call.suspended
 
 
 def test_the_silence_of_a_pause_leads_an_utterance_in_for_no_longer_than_is_allowed_for():

@@ -82,8 +82,8 @@ class LiveCall:
         self._wake.set()
 
     def act(self, action: Action) -> None:
-        """A person did something; ignored once the call has ended."""
-        if not self._ended:
+        """A person did something; ignored once the call has ended, and where it would end another's pause."""
+        if not self._ended and (action.what != "resume" or self.session.pauses.may_end(action.who)):
             self._emit_start()
             self._emit(self.session.act(action))
             if action.what == "hang-up":

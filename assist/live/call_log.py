@@ -27,7 +27,8 @@ from assist.events import (
     StepTicked,
 )
 from assist.live.session import Session, alert_reason
-from assist.privacy.consent import PAUSE_LOOKBACK_MS, Consent, ConsentPolicy, Gate, heard_again_from_ms
+from assist.privacy.consent import PAUSE_LOOKBACK_MS, Consent, ConsentPolicy, Gate
+from assist.privacy.pauses import Pauses
 from assist.store.rows import StoredGate, stamp
 from assist.store.store import Store
 from audio.events import Utterance
@@ -47,14 +48,16 @@ class CallLog:
     receipt: Future[None] | None = None
     """Of the last pause, resumption or change of consent: done when it is on disk; fails if what it deletes
     could not be deleted."""
-    paused_by: str = ""
-    """Who paused; empty while listening."""
-    _paused_ms: int | None = None
-    _heard_from_ms: int = 0
-    """As the session has it."""
+    pauses: Pauses = field(default_factory=Pauses)
+    """As the session has them."""
     _started: tuple[int, CallStarted] | None = None
     _stored: bool = False
     _recent: deque[tuple[int, Event]] = field(default_factory=lambda: deque(maxlen=MAX_RECENT))
+
+    @property
+    def paused_by(self) -> str:
+        """Who holds the pause; empty while listening."""
+        return self.pauses.by
 
     @property
     def has_stored(self) -> bool:
@@ -66,8 +69,8 @@ class CallLog:
         stored = self.store.gate(self.call)
         if stored is not None:
             session.gate = Gate(ConsentPolicy(stored.policy), Consent(stored.consent), stored.by)
-            session.paused_since = stored.paused_ms
-            self._paused_ms, self.paused_by = stored.paused_ms, stored.paused_by
+            session.pauses.restore(stored.paused_ms, stored.paused_by)
+            self.pauses.restore(stored.paused_ms, stored.paused_by)
         self._stored = bool(self.store.raw_events(self.call))  # also without a stored gate
         self.gate = session.gate
 
@@ -98,7 +101,7 @@ class CallLog:
 
     def _scrub_utterance(self, said: Utterance) -> None:
         """Take back what is stored about a hypothesis whose words a pause has withdrawn."""
-        if self._paused_ms is None and said.start_ms >= self._heard_from_ms:
+        if self.pauses.taker(said.start_ms, said.end_ms) is None:
             return
         keys = {key for _, event in self._recent for key in _signal_keys(event) if key.rpartition("@")[2] == said.id}
         if keys:
@@ -126,12 +129,11 @@ class CallLog:
 
     def _pause(self, number: int, action: Action) -> Future[None]:
         paused = action.what == "pause"
-        if paused and self._paused_ms is None:
-            self._paused_ms, self.paused_by = action.at_ms, action.who
-        elif not paused and self._paused_ms is not None:
-            self._heard_from_ms = heard_again_from_ms(self._paused_ms, action.at_ms)
-            self._paused_ms, self.paused_by = None, ""
-        if paused:  # before the action is logged: if killed in between, the call is still resumed paused
+        if not paused:
+            self.pauses.end(action.at_ms)
+        else:
+            self.pauses.begin(action.at_ms, action.who)
+            # Before the action is logged: if killed in between, the call is still resumed paused.
             self._set_gate()
         if self.gate.may_store:
             self.store.append(self.call, number, action)
@@ -190,8 +192,8 @@ class CallLog:
             self.gate.policy,
             self.gate.consent,
             self.gate.by,
-            self._paused_ms,
-            self.paused_by,
+            self.pauses.since_ms,
+            self.pauses.by,
             stamp(),
         )
         return self.store.set_gate(self.call, gate)

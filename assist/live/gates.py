@@ -7,12 +7,10 @@ import asyncio
 from assist.errors import AssistError
 from assist.events import Action
 from assist.live.service import Service
+from assist.privacy.pauses import API
 from overlay.errors import OverlayError
 from overlay.gate import GateRequest, GateState
 from overlay.identity import casefolded
-
-API = "api"
-"""Named as the person in the log."""
 
 
 class Gates:

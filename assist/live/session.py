@@ -23,7 +23,8 @@ from assist.events import (
     number_of,
 )
 from assist.privacy.autopause import AutoPause
-from assist.privacy.consent import PAUSE_LOOKBACK_MS, Consent, Gate, heard_again_from_ms
+from assist.privacy.consent import Consent, Gate
+from assist.privacy.pauses import AUTO_PAUSE_USER, Pauses
 from assist.privacy.redaction import Redactor
 from audio.events import Gap, Heard, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, VoiceMeasure, Word
 from detectors.escalation import Escalation
@@ -33,9 +34,6 @@ WINDOW_MS = 120_000
 """Length of the window that the detectors see."""
 TICK_MS = 500
 """Silence, score decay and dwell times are judged this often; words and voice measures at once."""
-
-AUTO_PAUSE_USER = "call-assist"
-"""Named as the person in the actions of an automatic pause."""
 
 
 @dataclass
@@ -51,14 +49,9 @@ class Session:
     auto_pause: AutoPause | None = None
     """Pauses automatically where a card number is asked for; None: only people pause."""
     now_ms: int = 0
-    paused_since: int | None = None
-    """Call time at which listening was paused; None while listening."""
-    _heard_from_ms: int = 0
-    """Utterances that began before are from the last pause, or from before it."""
+    pauses: Pauses = field(default_factory=Pauses)
     _consented_ms: int = 0
     """When consent was granted, 0 if from the start; words begun before it are not stored, however late they come."""
-    _lookback_ms: int = PAUSE_LOOKBACK_MS
-    """How far the current pause reaches back; 0 for an automatic one."""
     _auto_resume_ms: int | None = None
     """When an automatic pause ends at the latest; None: no such pause."""
     _utterances: dict[str, Utterance | Hypothesis] = field(default_factory=dict)
@@ -76,6 +69,11 @@ class Session:
     _next_tick_ms: int = TICK_MS
 
     @property
+    def paused_since(self) -> int | None:
+        """Call time at which listening was paused; None while listening."""
+        return self.pauses.since_ms
+
+    @property
     def suspended(self) -> bool:
         """Whether nothing may be transcribed now: paused, or no consent."""
         return self.paused_since is not None or not self.gate.may_transcribe
@@ -88,7 +86,7 @@ class Session:
         """Process what the listener reports: run the detectors on words and voice measures."""
         match heard:
             case Utterance() | Hypothesis():
-                heard = self._redacted(heard)
+                heard, missed = self._redacted(heard)
                 end = heard.end_ms if heard.settled else (heard.words[-1].end_ms if heard.words else heard.start_ms)
                 self.now_ms = max(self.now_ms, end)
                 known = heard.id in self._utterances or heard.id in self._provisional
@@ -97,8 +95,8 @@ class Session:
                 else:
                     self._utterances.pop(heard.id, None)
                 if heard.settled and not heard.words and not known:
-                    return []
-                return [heard, *self._detect(latest=heard), *self._auto_pause_for(heard)]
+                    return [*missed]
+                return [*missed, heard, *self._detect(latest=heard), *self._auto_pause_for(heard)]
             case VoiceMeasure():
                 self.now_ms = max(self.now_ms, heard.at_ms)
                 return self._detect(voice=heard)
@@ -113,17 +111,24 @@ class Session:
             case Gap() | Trouble():
                 return [heard]
 
-    def _redacted(self, heard: Utterance | Hypothesis) -> Utterance | Hypothesis:
-        """The words that may be shown and stored: masked, none from a pause or its lookback or before consent."""
-        paused = self.paused_since
+    def _redacted(self, heard: Utterance | Hypothesis) -> tuple[Utterance | Hypothesis, Sequence[Gap]]:
+        """The words that may be shown and stored: masked, none from a pause or its lookback or before consent.
+
+        With the gap that a pause leaves where it takes settled words from before it.
+        """
         words = heard.words if heard.settled else (*heard.agreed, *heard.tentative)
-        last_ms = words[-1].end_ms if words else heard.start_ms
-        in_pause = paused is not None and last_ms > paused - self._lookback_ms
-        if in_pause or heard.start_ms < self._heard_from_ms or not self.gate.may_transcribe:
-            return Utterance(heard.id, heard.speaker, heard.start_ms, last_ms, ())
+        end_ms = words[-1].end_ms if words else heard.start_ms
+        if heard.settled:
+            end_ms = max(end_ms, heard.end_ms)
+        paused_ms = self.pauses.taker(heard.start_ms, end_ms)
+        if paused_ms is not None or not self.gate.may_transcribe:
+            nothing = Utterance(heard.id, heard.speaker, heard.start_ms, end_ms, ())
+            if not heard.settled or not words or paused_ms is None or heard.start_ms >= paused_ms:
+                return nothing, ()
+            return nothing, [Gap(heard.speaker, heard.start_ms, min(end_ms, paused_ms), "paused")]
         # Masked whole, cut afterwards: the words from before may be what tells that digits are a card's.
         masked = self.redactor.redact_utterance(heard) if heard.settled else self.redactor.redact_hypothesis(heard)
-        return self._storable(masked)
+        return self._storable(masked), ()
 
     @property
     def _storable_from_ms(self) -> int:
@@ -172,10 +177,7 @@ class Session:
             case "resolve" | "plan-answered":
                 self._close_alert(action.target)
             case "pause":
-                events += self._pause(PAUSE_LOOKBACK_MS)
-                self._auto_resume_ms = None
-                if action.who == AUTO_PAUSE_USER and self.auto_pause is not None:
-                    self._auto_resume_ms = self.now_ms + self.auto_pause.max_pause_ms
+                events += self._pause(action.who)
             case "resume" if self.paused_since is not None:  # else what is being said now would be lost
                 self._resume()
             case "consent":
@@ -226,14 +228,18 @@ class Session:
         ended = self.coach.end(self.now_ms, interrupted=reason == "interrupted")
         return [*ended, CallEnded(self.now_ms, reason, accounted_ms)]
 
-    def _pause(self, lookback_ms: int) -> list[Event]:
-        """Stop transcribing; withdraw the current hypotheses and all words of the last `lookback_ms`."""
-        if self.paused_since is not None:
+    def _pause(self, by: str) -> list[Event]:
+        """Stop transcribing; withdraw what is being said and, unless the pause is automatic, what was said just before.
+
+        Over an automatic pause, too: what was said just before that one is then taken back after all.
+        """
+        cut_ms = self.pauses.begin(self.now_ms, by)
+        self._auto_resume_ms = None
+        if self.pauses.by == AUTO_PAUSE_USER and self.auto_pause is not None:
+            self._auto_resume_ms = self.now_ms + self.auto_pause.max_pause_ms
+        if cut_ms is None:
             return []
-        self.paused_since = self.now_ms
-        self._lookback_ms = lookback_ms
-        cut_ms = self.now_ms - lookback_ms
-        if lookback_ms:
+        if by != AUTO_PAUSE_USER:
             self.coach.forget(cut_ms)
         events: list[Event] = []
         for heard in list(self._utterances.values()):
@@ -270,9 +276,7 @@ class Session:
         return events + self._level_events(self.escalation.withdraw(key, self.now_ms), withdrawn=True)
 
     def _resume(self) -> None:
-        if self.paused_since is not None:
-            self._heard_from_ms = heard_again_from_ms(self.paused_since, self.now_ms)
-        self.paused_since = None
+        self.pauses.end(self.now_ms)
         if self._auto_resume_ms is not None:
             self.redactor.expect_card(self.now_ms)
         self._auto_resume_ms = None
@@ -289,8 +293,7 @@ class Session:
         reason = self.auto_pause.reason_to_pause(heard)
         if not reason:
             return []
-        self._auto_resume_ms = self.now_ms + self.auto_pause.max_pause_ms
-        return [Action(self.now_ms, AUTO_PAUSE_USER, "system", "pause", detail=reason), *self._pause(0)]
+        return [Action(self.now_ms, AUTO_PAUSE_USER, "system", "pause", detail=reason), *self._pause(AUTO_PAUSE_USER)]
 
     def _end_auto_pause(self) -> list[Event]:
         """Resume when an automatic pause has lasted its maximum, unless somebody resumed before."""
