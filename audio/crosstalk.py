@@ -38,6 +38,8 @@ COPY_LAG = 2
 """A copy that comes so many frames later (64 ms) is the leak though it is louder: the customer out of loudspeakers. Of
 317 pairs of unlike bits of speech, 9 dB apart, one louder bit is taken for a copy; leaks 0 to 200 ms late are found as
 before."""
+Pending = Mapping[Speaker, Sequence[tuple[int, int | None]]]
+"""(start, end) in ms of a channel's utterances that are not final; without an end of the one being said."""
 LEVEL_HISTORY = 60 * SAMPLE_RATE
 """Samples for which levels are kept before the oldest utterance that is not final or not released yet."""
 UTTERANCE_HISTORY = 8
@@ -52,7 +54,10 @@ class Crosstalk:
         self._recent: dict[Speaker, deque[Utterance]] = {
             speaker: deque(maxlen=UTTERANCE_HISTORY) for speaker in speakers
         }
-        self._held: dict[Speaker, deque[Utterance]] = {speaker: deque() for speaker in speakers}
+        self._held: dict[tuple[Speaker, bool], deque[Utterance]] = {
+            (speaker, late): deque() for speaker in speakers for late in (False, True)
+        }
+        """(channel, late) -> utterances that wait: those from long before keep no others waiting."""
 
     def push_level(self, speaker: Speaker, frame: Frame, pending_ms: int | None = None) -> None:
         """Take the level of a channel's next frame; `pending_ms`: start of the earliest utterance not final yet."""
@@ -66,15 +71,15 @@ class Crosstalk:
         while levels[0][0] < oldest - LEVEL_HISTORY:
             levels.popleft()
 
-    def push_utterance(self, utterance: Utterance, pending_ms: Mapping[Speaker, int | None]) -> Iterator[Utterance]:
+    def push_utterance(self, utterance: Utterance, pending_ms: Pending, *, late: bool = False) -> Iterator[Utterance]:
         """Take a final utterance; yields those that can be released, without leaked words.
 
-        `pending_ms`: start of each channel's earliest utterance that is not final yet.
+        `pending_ms`: of each channel's utterances that are not final yet. `late`: it is from long before.
         """
-        self._held[utterance.speaker].append(utterance)
+        self._held[utterance.speaker, late].append(utterance)
         self._recent[utterance.speaker].append(utterance)
-        for speaker in self._held:
-            yield from self._release(speaker, pending_ms)
+        for (speaker, _), held in self._held.items():
+            yield from self._release(speaker, held, pending_ms)
 
     def may_be_leak(self, speaker: Speaker, start_ms: int, end_ms: int) -> bool:
         """Whether another channel is so much louder in this span that the words heard in it may be that party's."""
@@ -83,11 +88,10 @@ class Crosstalk:
 
     def finish(self) -> Iterator[Utterance]:
         """The call is over: yields what is still held."""
-        for speaker in self._held:
-            yield from self._release(speaker, {})
+        for (speaker, _), held in self._held.items():
+            yield from self._release(speaker, held, {})
 
-    def _release(self, speaker: Speaker, pending_ms: Mapping[Speaker, int | None]) -> Iterator[Utterance]:
-        held = self._held[speaker]
+    def _release(self, speaker: Speaker, held: deque[Utterance], pending_ms: Pending) -> Iterator[Utterance]:
         while held:
             utterance = held[0]
             for other in self._levels:
@@ -99,8 +103,8 @@ class Crosstalk:
                     utterance = replace(utterance, words=())
                 if louder_db <= LOUDER_DB:
                     continue
-                pending_from = pending_ms.get(other)
-                if pending_from is not None and pending_from < utterance.end_ms + MAX_OFFSET_MS:
+                since, until = utterance.start_ms - MAX_OFFSET_MS, utterance.end_ms + MAX_OFFSET_MS
+                if any(start < until and (end is None or end > since) for start, end in pending_ms.get(other, ())):
                     return
                 lag = self._lag_of_same_speech(utterance, other, faint=faint)
                 if lag is None:

@@ -27,8 +27,8 @@ MAX_GPU_BATCH = 16
 THROTTLE_MS = 400
 """Lateness behind deadlines from which partial decodes come half as often; from 4 times that a quarter, from 10 times
 none."""
-BACKGROUND_DELAY_MS = 1_000_000_000
-"""Added to the deadlines of background decodes, so that they never count as late."""
+LATE_DELAY_MS = 1_000_000_000
+"""Added to the deadlines of what was said long ago, so that it never counts as late."""
 DECODE_TIMEOUT_MS = (10_000, 30_000)
 """Least and greatest timeout of a decode; between them it is ten times the slowest of the last 50. 12 s of speech takes
 a small model about 5 s in a full window."""
@@ -46,6 +46,8 @@ class ChannelQueue:
     unbatched: bool = False
     """Its jobs never share a batch: on some processors (AVX2 without AVX-512) word times, and at last words, depend on
     the size of the batch, and so on what else happens to wait at the same moment."""
+    late: bool = False
+    """Of speech from when there was no recogniser: what is said now goes before it."""
     finals: deque[DecodeJob] = field(default_factory=deque)
     partial: DecodeJob | None = None
     running: DecodeJob | None = None
@@ -153,8 +155,10 @@ class DecodeQueue:
 
     def __init__(self, *, max_batch: int = MAX_BATCH) -> None:
         self._channels: list[ChannelQueue] = []
-        self.background = ChannelQueue(Speaker.UNKNOWN)
-        """Speech of calls that are over: one utterance at a time, and only where nothing of a live call waits."""
+        self._late: list[ChannelQueue] = []
+        """Late channels: one utterance of all of them at a time, oldest first, and only where nothing else waits."""
+        self.background = ChannelQueue(Speaker.UNKNOWN, late=True)
+        """Speech of calls that are over: as late channels, and after them."""
         self._numbers = count()
         self.max_batch = max_batch
         """Most jobs taken together."""
@@ -163,16 +167,17 @@ class DecodeQueue:
         self._durations_ms: deque[int] = deque(maxlen=50)
         self.running: list[DecodeJob] = []
 
-    def open_channel(self, speaker: Speaker, *, unbatched: bool = False) -> ChannelQueue:
-        """Add a channel; see `ChannelQueue.unbatched`."""
-        channel = ChannelQueue(speaker, unbatched)
-        self._channels.append(channel)
+    def open_channel(self, speaker: Speaker, *, unbatched: bool = False, late: bool = False) -> ChannelQueue:
+        """Add a channel; see `ChannelQueue`."""
+        channel = ChannelQueue(speaker, unbatched, late)
+        (self._late if late else self._channels).append(channel)
         return channel
 
     def close_channel(self, channel: ChannelQueue) -> None:
         """Remove a channel with the jobs that still wait in it."""
-        if channel in self._channels:
-            self._channels.remove(channel)
+        for channels in (self._channels, self._late):
+            if channel in channels:
+                channels.remove(channel)
 
     def submit(self, task: UtteranceTask, now_ms: int, *, final: bool, paused: bool = False) -> None:
         """Add a job: decode a task's audio so far.
@@ -184,10 +189,10 @@ class DecodeQueue:
             paused: it ends in a pause.
         """
         due = now_ms + (FINAL_DUE_MS if final else PARTIAL_DUE_MS)
-        if task.channel.speaker is Speaker.AGENT:
+        if task.channel.late:
+            due += LATE_DELAY_MS
+        elif task.channel.speaker is Speaker.AGENT:
             due += AGENT_EXTRA_MS
-        if task.channel is self.background:
-            due += BACKGROUND_DELAY_MS
         job = DecodeJob(task, final, now_ms, due, next(self._numbers), len(task.sound), task.samples, paused)
         channel, waiting = task.channel, task.channel.partial
         if final:
@@ -204,15 +209,16 @@ class DecodeQueue:
 
         A backend decodes the utterances that it has begun to decode, and those that none has. With none of these
         waiting it takes finals that belong to a busy one: for them the whole utterance is decoded in any case. A task
-        over which a process has crashed is decoded alone, so that a second crash costs no other task. Background jobs
-        come last.
+        over which a process has crashed is decoded alone, so that a second crash costs no other task. Late channels,
+        and then the background, come last.
         """
         here = [job for job in self.running if job.backend is backend]
         waiting = [job for channel in self._channels if (job := channel.next) is not None]
         own = [job for job in waiting if _bound_backend(job) in (None, backend)]
         waiting = own or [job for job in waiting if job.final]
-        if not waiting and (job := self.background.next) is not None:
-            waiting = [job]
+        if not waiting and not any(job.task.channel.late for job in self.running):
+            late = [job for channel in self._late if (job := channel.next) is not None]
+            waiting = late or [job for job in (self.background.next,) if job is not None]
         waiting.sort(key=lambda job: (_priority(job, now_ms), job.due_ms, job.number))
         if not waiting or any(job.task.crashes for job in here) or (waiting[0].task.crashes and here):
             return []
@@ -264,7 +270,7 @@ class DecodeQueue:
 
     def clear(self) -> list[DecodeJob]:
         """Remove and return all jobs, waiting and running."""
-        channels = [*self._channels, self.background]
+        channels = [*self._channels, *self._late, self.background]
         jobs = [
             *self.running,
             *(job for channel in channels for job in (*channel.finals, channel.partial) if job is not None),

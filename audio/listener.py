@@ -81,6 +81,8 @@ class _Utterance:
 class _Channel:
     speaker: Speaker
     queue: ChannelQueue
+    late: ChannelQueue
+    """For what was held while there was no recogniser: it does not keep what is said now waiting."""
     activity: VoiceActivityDetector = field(default_factory=VoiceActivityDetector)
     segmenter: UtteranceSegmenter = field(default_factory=UtteranceSegmenter)
     utterance: _Utterance | None = None
@@ -143,7 +145,12 @@ class Listener:
         self._meter = voice_meter
         order = sorted(speakers, key=lambda speaker: speaker is Speaker.AGENT)  # the customer first
         self._channels = {
-            speaker: _Channel(speaker, scheduler.open_channel(speaker, unbatched=in_step)) for speaker in order
+            speaker: _Channel(
+                speaker,
+                scheduler.open_channel(speaker, unbatched=in_step),
+                scheduler.open_channel(speaker, unbatched=in_step, late=True),
+            )
+            for speaker in order
         }
         self._crosstalk = Crosstalk(tuple(order))
         self._results: deque[tuple[_Channel, _Utterance, DecodeResult]] = deque()
@@ -196,7 +203,7 @@ class Listener:
             for channel, utterance in self._backlog:
                 if self._scheduler.withdraw(utterance.task):
                     self._held_back.append((channel, utterance, to_int16(utterance.task.sound)))
-        queues = [channel.queue for channel in self._channels.values()]
+        queues = [queue for channel in self._channels.values() for queue in (channel.queue, channel.late)]
         self._scheduler.wait(queues)
         heard += self.poll()
         heard += self._release_held(0, self._on_untranscribed)
@@ -316,8 +323,12 @@ class Listener:
             self._failing = False
             heard.append(Trouble(self._now_ms, "transcriber-failed", "The recogniser works again.", cleared=True))
         final = Utterance(utterance.id, channel.speaker, start, end, shifted_words(words or (), start))
-        pending = {speaker: _first_pending_ms(other) for speaker, other in self._channels.items()}
-        return heard + list(self._crosstalk.push_utterance(final, pending))
+        pending = {
+            speaker: [(_ms(each.start), _ms(each.end) if each.end else None) for each in other.pending]
+            for speaker, other in self._channels.items()
+        }
+        late = utterance.task.channel is channel.late
+        return heard + list(self._crosstalk.push_utterance(final, pending, late=late))
 
     def _check_recogniser(self) -> list[Heard]:
         """Trouble when the recogniser has gone or has come; held utterances are then submitted."""
@@ -332,9 +343,10 @@ class Listener:
         self._backlog = [each for each in self._backlog if each[1] in each[0].pending]
         for channel, utterance, sound in held:
             self._backlog.append((channel, utterance))
+            utterance.task.channel = channel.late
             self._scheduler.submit(utterance.task, to_float(sound), final=True)
             if self._in_step:
-                self._scheduler.wait([channel.queue])
+                self._scheduler.wait([channel.late])
         return [Trouble(self._now_ms, "transcriber-missing", "A recogniser is there: words are heard.", cleared=True)]
 
     def _hold_back(self, channel: _Channel, utterance: _Utterance, pcm: Pcm) -> list[Heard]:

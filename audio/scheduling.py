@@ -90,10 +90,13 @@ class Scheduler:
         """Milliseconds of the scheduler's own clock; only differences mean anything."""
         return int(self._clock() * 1000)
 
-    def open_channel(self, speaker: Speaker, *, unbatched: bool = False) -> ChannelQueue:
-        """Add a channel; `unbatched`: its words must not depend on what other channels have waiting."""
+    def open_channel(self, speaker: Speaker, *, unbatched: bool = False, late: bool = False) -> ChannelQueue:
+        """Add a channel.
+
+        `unbatched`: its words must not depend on what other channels have waiting. `late`: for speech of before.
+        """
         with self._change:
-            return self._queue.open_channel(speaker, unbatched=unbatched)
+            return self._queue.open_channel(speaker, unbatched=unbatched, late=late)
 
     def close_channels(self, channels: Iterable[ChannelQueue]) -> None:
         """Remove channels with the jobs that still wait in them."""

@@ -279,6 +279,21 @@ def is_a_leak(customer, agent):
     return not said.words
 
 
+@pytest.mark.parametrize(("span", "late", "waits"), [
+    ((0, 4_000), False, False), ((5_200, None), False, True), ((5_200, None), True, True), ((5_900, 9_000), False, True)
+])  # fmt: skip
+def test_a_quiet_utterance_waits_only_for_those_of_its_own_time(span, late, waits):
+    crosstalk = Crosstalk(BOTH)
+    for _ in range(0, 10_000, 32):
+        for who, level_db in zip(BOTH, (-20.0, -40.0), strict=True):
+            crosstalk.push_level(who, Frame(np.zeros(FRAME, np.float32), 0.0, level_db), 0)
+    quiet = Utterance("c1", Speaker.CUSTOMER, 5_000, 6_000, (Word("hello", 5_000, 5_500),))
+    pending = {Speaker.AGENT: [(0, 1_000), span], Speaker.CUSTOMER: []}
+    assert bool(list(crosstalk.push_utterance(quiet, pending, late=late))) == (not waits)
+    now = Utterance("c2", Speaker.CUSTOMER, 9_500, 9_900, ())
+    assert [each.id for each in crosstalk.push_utterance(now, pending)] == ["c2"] * (late or not waits)
+
+
 def test_who_says_something_short_while_the_other_does_is_no_leak(sound, truth):
     agents, customers = list(bits(sound, truth, "agent")), list(bits(sound, truth, "customer"))
     pairs = [(theirs, own) for own in agents for theirs in customers if abs(len(own) - len(theirs)) < 4000][:200]

@@ -98,6 +98,21 @@ def test_held_speech_is_transcribed_when_a_recogniser_comes(chunks):
     scheduler.close()
 
 
+def test_when_a_recogniser_comes_what_is_said_now_goes_before_what_was_held(chunks):
+    scheduler, recogniser = Scheduler(None, 1), Gated()
+    listener = Listener(scheduler, BOTH, backfill_ms=60_000)
+    pushed(listener, chunks[:100])
+    scheduler.adopt(recogniser)
+    heard = pushed(listener, chunks[100:101])
+    assert recogniser.asked.acquire(timeout=10)  # the first of the backlog has begun
+    heard += pushed(listener, chunks[101:])
+    recogniser.permits.release(7)
+    heard += listener.finish()
+    was_held = [each.end_ms < 10_000 for each in utterances(heard)]
+    assert was_held == [True, False, False, False, False, False, True]
+    scheduler.close()
+
+
 def test_a_leak_that_is_transcribed_minutes_later_stays_with_the_louder_channel(chunks):
     agent = np.concatenate([chunk.channels[Speaker.AGENT] for chunk in chunks[:40]])
     agent = np.pad(agent, (0, 1600 * 1300))
