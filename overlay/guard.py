@@ -35,6 +35,7 @@ STATUS_OF_CODE = {
     "not-vouched": 401,
     "key-needed": 401,
     "forbidden": 403,
+    "marked-since": 409,
     "call-unknown": 404,
     "record-unknown": 404,
     "records-missing": 404,

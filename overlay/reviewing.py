@@ -16,7 +16,7 @@ from overlay.identity import Identity
 from overlay.records import (
     Answer,
     Filters,
-    Mark,
+    Marking,
     PlayableSound,
     RecordNote,
     Records,
@@ -86,7 +86,7 @@ class Reviewing:
     async def mark(self, request: Request) -> Response:
         """POST /api/records/{record}/marks."""
         who, records = self._reader_and_records(request)
-        mark = Mark.model_validate_json(await body_of(request))
+        mark = Marking.model_validate_json(await body_of(request))
         return JSONResponse({"wrong": await records.mark(who, request.path_params["record"], mark)})
 
     async def answer(self, request: Request) -> Response:

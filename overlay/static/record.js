@@ -12,10 +12,11 @@ export function record({ showError, marked, mayMark }) {
   let open = null;
   let markable = []; // the signals and prompts that can be marked, in order of the page
   let selected = -1;
+  let marking = Promise.resolve(); // the marks that are on their way
   let axis = null;
   let sound = null;
 
-  const verdict = (kind, target) => open.marks.find((mark) => mark.kind === kind && mark.target === target)?.verdict ?? "";
+  const verdictIn = (view, { kind, target }) => view.marks.find((mark) => mark.kind === kind && mark.target === target)?.verdict ?? "";
 
   function draw(view, title) {
     open = view;
@@ -111,7 +112,7 @@ export function record({ showError, marked, mayMark }) {
   function cause(kind, target, ms, text, title = null) {
     const place = { kind, target, ms };
     const button = (word) => h("button", {
-      class: `verdict ${word}`, "aria-pressed": String(verdict(kind, target) === word),
+      class: `verdict ${word}`, "aria-pressed": String(verdictIn(open, place) === word),
       "aria-label": `${capitalised(word)}: ${text.join("").slice(0, 80)}`, onclick: () => { select(markable.indexOf(place)); mark(word); },
     }, capitalised(word));
     place.node = h("div", { class: "cause", title }, h("span", {}, text), mayMark() && h("div", { class: "does" }, button("right"), button("wrong")));
@@ -166,21 +167,29 @@ export function record({ showError, marked, mayMark }) {
     axis.point(ms);
   }
 
-  async function mark(word) {
-    const [view, place] = [open, markable[selected]];
-    if (!place || !mayMark()) return;
-    const said = verdict(place.kind, place.target) === word ? "clear" : word;
-    if (said === "clear" && performance.now() - place.markedAt < FRESH_MS) return; // clicked twice, or a key that bounced
-    place.markedAt = performance.now();
+  // One after the other: each says what was marked when it was pressed.
+  function mark(word) {
+    const [view, place, at] = [open, markable[selected], performance.now()];
+    if (place && mayMark()) marking = marking.then(() => send(view, place, word, at));
+  }
+
+  async function send(view, place, word, at) {
+    const said = verdictIn(view, place) === word ? "clear" : word;
+    if (said === "clear" && at - place.markedAt < FRESH_MS) return; // clicked twice, or a key that bounced
+    place.markedAt = at;
+    const draw = () => { for (const button of place.node.querySelectorAll(".verdict")) put(button, "aria-pressed", String(button.classList.contains(verdictIn(view, place)))); };
     let told;
     try {
-      told = await request(recordUrl(view.id, "/marks"), { kind: place.kind, target: place.target, verdict: said });
+      told = await request(recordUrl(view.id, "/marks"), { kind: place.kind, target: place.target, verdict: said, was: verdictIn(view, place) });
     } catch (error) {
-      return showError(error);
+      showError(error);
+      if (error.code !== "marked-since") return;
+      view.marks = (await request(recordUrl(view.id)).catch(() => view)).marks;
+      return draw();
     }
     view.marks = view.marks.filter((each) => each.kind !== place.kind || each.target !== place.target);
     if (said !== "clear") view.marks.push({ kind: place.kind, target: place.target, verdict: said });
-    for (const button of place.node.querySelectorAll(".verdict")) put(button, "aria-pressed", String(button.classList.contains(said)));
+    draw();
     marked(view, told.wrong);
   }
 
