@@ -1,5 +1,6 @@
 // Review: find finished calls, see one whole, say at the place itself whether the machine was right.
 
+import { tellActivity } from "./activity.js";
 import { request, recordUrl, dayAndTime } from "./api.js";
 import { record } from "./record.js";
 import { drawSide } from "./side.js";
@@ -247,6 +248,7 @@ onKeys(document, {
   " ": (event) => !event.target.closest?.("button, a, summary, input") && recordPane.play(),
 });
 keepClicks(document);
+tellActivity(document);
 find("signals").append(...SIGNALS.map((id) => h("option", { value: id }, readable(id))));
 form.addEventListener("input", () => { filtersChanged(); searches++; clearTimeout(searchTimer); searchTimer = setTimeout(() => search(), 200); });
 form.addEventListener("submit", (event) => { event.preventDefault(); search(); });
