@@ -87,7 +87,6 @@ class Library:
             level=filters.level,
             since=since,
             before=end_of_day(filters.until or None),
-            agent=filters.agent,
             team=filters.team,
             signal=filters.signal,
             outcome=filters.outcome,
@@ -101,7 +100,7 @@ class Library:
         )
         if self._audit is not None:
             self._audit.note(who.who, who.role, "search")
-        return await asyncio.to_thread(self._search, query)
+        return await asyncio.to_thread(self._search, query, filters.agent)
 
     async def get(self, who: Identity, record: str) -> RecordView:
         """One record in full; the view is logged."""
@@ -203,7 +202,9 @@ class Library:
         if self._audit is not None:
             await asyncio.wrap_future(self._audit.note(who.who, who.role, what, record))
 
-    def _search(self, query: RecordQuery) -> Found:
+    def _search(self, query: RecordQuery, agent: str) -> Found:
+        if agent:
+            query = replace(query, agents=self._spellings(agent))
         digests = list(self._store.digests(query))
         shown = digests if query.limit is None else digests[: query.limit - 1]
         said = self._store.reviews_by_call([digest["call"] for digest in shown])
@@ -213,6 +214,11 @@ class Library:
             total=self._store.count(query) if query.after is None else None,
             next=following,
         )
+
+    def _spellings(self, agent: str) -> list[str]:
+        """All spellings of an agent's name in the records; the name itself where it is in none."""
+        person = {name: self._login_name(name) for name in self._store.agents()}  # never of what was only typed
+        return [name for name in person if person[name] == person.get(agent, agent)] or [agent]
 
     def _get(self, who: Identity, record: str) -> RecordView:
         body = self._body(record)

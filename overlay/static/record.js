@@ -2,11 +2,14 @@
 
 import { request, recordUrl, dayAndTime } from "./api.js";
 import { player } from "./sound.js";
-import { FRESH_MS, capitalised, clock, find, h, plural, readable, put } from "./shared.js";
+import { FRESH_MS, capitalised, clock, find, h, plural, readable, put, write } from "./shared.js";
 import { timeline } from "./timeline.js";
 
 const MASKED = /(\[[a-z][a-z -]*\]|[█▇•*]{2,})/u; // what redaction leaves in a transcript
 const HOW = { used: "used", acted: "said in the agent’s words", dismissed: "not now", wrong: "marked wrong by the agent", expired: "not used", superseded: "replaced", withdrawn: "withdrawn", ended: "on screen at the end" };
+
+/** What the list and the record are headed with. */
+export const titleOf = (it) => it.root_cause || `${it.agent}, ${clock(it.duration_ms)}`;
 
 export function record({ showError, marked, mayMark }) {
   let open = null;
@@ -18,7 +21,7 @@ export function record({ showError, marked, mayMark }) {
 
   const verdictIn = (view, { kind, target }) => view.marks.find((mark) => mark.kind === kind && mark.target === target)?.verdict ?? "";
 
-  function draw(view, title) {
+  function draw(view) {
     open = view;
     selected = -1;
     markable = [];
@@ -32,10 +35,10 @@ export function record({ showError, marked, mayMark }) {
     const versions = Object.entries(it.versions ?? {}).map(([name, version]) => `${name} ${version}`).join(" · ");
     const flag = (text) => h("p", { class: "flag" }, text);
     find("record").replaceChildren(
-      h("h2", {}, title || it.root_cause || `${it.agent}, ${clock(it.duration_ms)}`),
+      h("h2", {}),
       h("p", { class: "second" }, meta),
       versions && h("details", { class: "second small" }, h("summary", {}, "Versions"), versions),
-      it.contested ? flag(`Contested by ${it.agent}: ${it.contested}`) : "",
+      h("div", { id: "contested" }),
       it.ended === "interrupted" ? flag("This call was cut short; all that was heard until then is here.") : "",
       it.consent?.[0]?.at_ms ? flag(`The first ${clock(it.consent[0].at_ms)} were not kept: consent was given only then.`) : "",
       ...it.troubles.filter((trouble) => !trouble.cleared).slice(0, 3).map((trouble) => flag(`${clock(trouble.at_ms)} ${trouble.text}`)),
@@ -45,8 +48,20 @@ export function record({ showError, marked, mayMark }) {
         h("colgroup", {}, h("col", { class: "c-time" }), h("col", { class: "c-who" }), h("col", {}), h("col", { class: "c-cause" })),
         h("thead", { class: "visually-hidden" }, h("tr", {}, ["Time", "Who", "Words", "What it caused"].map((name) => h("th", { scope: "col" }, name)))),
         h("tbody", { id: "said", onclick: playWord }, drawLines(it)))));
+    drawAdded();
     sound?.follow(find("said"));
     find("record").scrollTop = 0;
+  }
+
+  /** Draws what can be added while the record is open: its root cause, a contest, missed signals. */
+  function drawAdded() {
+    const it = open.record;
+    write(find("record").querySelector("h2"), titleOf(it));
+    find("contested").replaceChildren(it.contested ? h("p", { class: "flag" }, `Contested by ${it.agent}: ${it.contested}`) : "");
+    for (const old of find("said").querySelectorAll(".missed")) old.remove();
+    for (const [, kind, text, ms] of open.notes) {
+      if (kind === "missed" && ms != null) rowAt(ms).lastElementChild.append(h("p", { class: "cause missed" }, `missed here: ${text}`));
+    }
   }
 
   // A click on a word plays from there; without a recording it only points there.
@@ -83,9 +98,6 @@ export function record({ showError, marked, mayMark }) {
     for (const step of it.steps) add(lineAt(step.at_ms, step.by === "words" ? "agent" : ""), step.at_ms, () => h("p", { class: "cause" }, `ticked ${readable(step.step)}${step.by === "hand" ? ", by hand" : ""}`));
     for (const option of it.plan) {
       if (option.offered_ms != null) add(lineAt(option.offered_ms), option.offered_ms, () => h("p", { class: "cause" }, `Plan B: ${option.title}, ${option.answer || "offered"}`));
-    }
-    for (const [, kind, text, ms] of open.notes) {
-      if (kind === "missed" && ms != null) add(lineAt(ms), ms, () => h("p", { class: "cause" }, `missed here: ${text}`));
     }
     const late = new Set((it.transcribed_late ?? []).map((each) => `${each.speaker} ${each.start_ms}`));
     const when = (ms) => h("td", {}, h("button", { class: "when", "data-from": ms, "aria-label": `${open.recording ? "Hear from" : "Show"} ${clock(ms)}` }, clock(ms)));
@@ -159,11 +171,15 @@ export function record({ showError, marked, mayMark }) {
     axis.point(place.ms);
   }
 
+  function rowAt(ms) {
+    const rows = [...find("said").rows]; // at least one
+    return rows.filter((each) => Number(each.dataset.ms) <= ms).at(-1) ?? rows[0];
+  }
+
   function showTime(ms) {
-    const rows = [...find("said").rows];
-    const row = rows.filter((each) => Number(each.dataset.ms) <= ms).at(-1) ?? rows[0];
+    const row = rowAt(ms);
     highlight(row);
-    row?.scrollIntoView({ block: "center" });
+    row.scrollIntoView({ block: "center" });
     axis.point(ms);
   }
 
@@ -207,5 +223,5 @@ export function record({ showError, marked, mayMark }) {
     return row ? Number(row.dataset.ms) : null;
   }
 
-  return { draw, close, mark, line, go: (step) => select(selected + step), play: () => Boolean(sound) && (sound.toggle(), true) };
+  return { draw, drawAdded, close, mark, line, go: (step) => select(selected + step), play: () => Boolean(sound) && (sound.toggle(), true) };
 }
