@@ -32,7 +32,7 @@ from pydantic import TypeAdapter
 
 from overlay.doing import DO
 from overlay.messages import Message
-from overlay.records import Answer, Filters, Mark, RecordNote, RecordSummary, RecordView, SavedView, Trends
+from overlay.records import Answer, Filters, Marking, RecordNote, RecordSummary, RecordView, SavedView, Trends
 
 
 def schema() -> dict[str, Any]:
@@ -43,7 +43,7 @@ def schema() -> dict[str, Any]:
         "body": sent.json_schema(),
         "do": DO.json_schema(),
         "filters": Filters.model_json_schema(),
-        "mark": Mark.model_json_schema(),
+        "mark": Marking.model_json_schema(),
         "note": RecordNote.model_json_schema(),
         "record": RecordView.model_json_schema(),
         "summary": RecordSummary.model_json_schema(),

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
-from overlay.records import Text
+from overlay.records import TYPED, Text
 
 Name = Annotated[str, Field(min_length=1, max_length=120)]
 """An id or a person's name as pages may send it."""
@@ -76,7 +76,7 @@ class DoSay(_Do):
     """Practice: the trainee's answer to the customer, in text."""
 
     do: Literal["say"]
-    text: Annotated[str, Field(min_length=1, max_length=600)]
+    text: Annotated[str, Field(min_length=1, max_length=600), TYPED]
 
 
 def _real_day(text: str) -> str:
@@ -102,10 +102,14 @@ class DoWrapUp(_Do):
     """
 
     do: Literal["wrap-up"]
-    outcome: str | None = Field(None, max_length=120, description="empty: as it was heard")
-    root_cause: str | None = Field(None, max_length=120, description="empty: as it was heard")
-    note: str | None = Field(None, max_length=2000, description="empty: none, also where one was kept before")
-    contested: str | None = Field(None, max_length=2000, description="why; empty: not contested")
+    outcome: Annotated[str, Field(max_length=120), TYPED] | None = Field(None, description="empty: as it was heard")
+    root_cause: Annotated[str, Field(max_length=120), TYPED] | None = Field(None, description="empty: as it was heard")
+    note: Annotated[str, Field(max_length=2000), TYPED] | None = Field(
+        None, description="empty: none, also where one was kept before"
+    )
+    contested: Annotated[str, Field(max_length=2000), TYPED] | None = Field(
+        None, description="why; empty: not contested"
+    )
     follow_ups: list[WrapUpFollowUpSet] = Field(default=[], max_length=50)
 
 
@@ -119,7 +123,9 @@ class DoAlert(_Do):
     alert: Name
     what: Literal["seen", "claim", "release", "resolve"]
     how: Literal["", "settled", "took over", "nothing needed"] = Field("", description="resolve only")
-    note: Annotated[str, Field(max_length=500)] = Field("", description="resolve only: a few words for the record")
+    note: Annotated[str, Field(max_length=500), TYPED] = Field(
+        "", description="resolve only: a few words for the record"
+    )
 
 
 class DoAnswer(_Do):
@@ -128,14 +134,16 @@ class DoAnswer(_Do):
     do: Literal["answer"]
     alert: Name
     allow: bool
-    text: Annotated[str, Field(max_length=280)] = Field("", description="a few words to the agent with the answer")
+    text: Annotated[str, Field(max_length=280), TYPED] = Field(
+        "", description="a few words to the agent with the answer"
+    )
 
 
 class DoTell(_Do):
     """Supervisor: a message to the agent's screen."""
 
     do: Literal["tell"]
-    text: Annotated[str, Field(min_length=1, max_length=280)]
+    text: Annotated[str, Field(min_length=1, max_length=280), TYPED]
 
 
 class DoWatch(_Do):

@@ -35,6 +35,7 @@ STATUS_OF_CODE = {
     "not-vouched": 401,
     "key-needed": 401,
     "forbidden": 403,
+    "marked-since": 409,
     "call-unknown": 404,
     "record-unknown": 404,
     "records-missing": 404,
@@ -72,7 +73,7 @@ def route(access: Access, route_name: str, endpoint: Endpoint, *, page: bool = F
         if roles != WITHOUT_LOGIN and not access.open:
             if identity is None:
                 if page and access.sessions is not None:
-                    return RedirectResponse(f"/login?next={quote(request.url.path)}", 303)
+                    return RedirectResponse(f"/login?next={quote(_as_asked(request))}", 303)
                 raise access.not_logged_in
             if identity.role not in roles:
                 raise OverlayError("forbidden", f"This is not for the role {identity.role}; ask an admin for another.")
@@ -82,6 +83,13 @@ def route(access: Access, route_name: str, endpoint: Endpoint, *, page: bool = F
         return await endpoint(request)
 
     return DeclaredRoute(path, authorised, methods=[method])
+
+
+def _as_asked(request: Request) -> str:
+    """The path with its query, as the browser sent them."""
+    path: bytes = request.scope.get("raw_path") or request.url.path.encode()
+    query: bytes = request.scope["query_string"]
+    return (path + b"?" + query if query else path).decode("ascii", "replace")
 
 
 def check_declared(routes: Iterable[BaseRoute]) -> None:

@@ -142,8 +142,8 @@ class Live:
             except (WebSocketDisconnect, RuntimeError):
                 return 0
             text = "" if await page.wait(settings.beat_s) else f"[{BEAT}]"
-            if self._is_on_call(page, grant):
-                self._touch(grant)
+            if self._is_on_call(grant):
+                self._touch(grant, watching=grant.room == "board")
             if not self._access.is_valid(grant):
                 return 4401
             if loop.time() > proxy_login_until:
@@ -222,15 +222,16 @@ class Live:
             self._hub.watch(page, f"call/{do.call}")
             await self._on_action(grant.identity, do)
 
-    def _is_on_call(self, page: Outbox, grant: Grant) -> bool:
-        """Whether the page shows a live call: of the agent, or one that a supervisor reads along."""
-        rooms = [room for room in page.rooms if room.startswith("call/")] if grant.room == "board" else [grant.room]
-        calls = (self._hub.latest(room, "call") for room in rooms)
-        return any(isinstance(call, Call) and call.state == "live" for call in calls)
+    def _is_on_call(self, grant: Grant) -> bool:
+        """Whether the page shows a live call."""
+        if grant.room == "board":
+            return any(key.startswith("row/") for key in self._hub.snapshot("board"))
+        call = self._hub.latest(grant.room, "call")
+        return isinstance(call, Call) and call.state == "live"
 
-    def _touch(self, grant: Grant) -> None:
+    def _touch(self, grant: Grant, *, watching: bool = False) -> None:
         if grant.session and self._access.sessions is not None:
-            self._access.sessions.touch(grant.session)
+            self._access.sessions.touch(grant.session, watching=watching)
 
     async def _stop_reading(self, who: Identity, rooms: set[str]) -> None:
         for room in rooms:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from overlay.errors import OverlayError
 from overlay.identity import Identity
 
 Level = Literal["calm", "tense", "escalated", "recovering"]
-Text = Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+def _plain(typed: object) -> object:
+    """Without spaces around it, and without control characters other than line breaks and tabs."""
+    if not isinstance(typed, str):
+        return typed
+    return "".join(each for each in typed if each in "\n\t" or unicodedata.category(each) != "Cc").strip()
+
+
+TYPED = BeforeValidator(_plain)
+"""Of a text that somebody types for others to read."""
+Text = Annotated[str, Field(min_length=1, max_length=2000), TYPED]
 
 
 class _Part(BaseModel):
@@ -73,6 +85,14 @@ class Mark(_Part):
     kind: Literal["signal", "prompt"]
     target: Annotated[str, Field(min_length=1, max_length=200)]
     verdict: Literal["right", "wrong", "clear"] = Field(description="clear takes the mark away")
+
+
+class Marking(Mark):
+    """A verdict as it is sent."""
+
+    was: Literal["", "right", "wrong"] | None = Field(
+        None, description="the verdict on the sender's screen: refused (marked-since) where somebody has changed it"
+    )
 
 
 class RecordNote(_Part):
@@ -155,7 +175,7 @@ class Trends(_Part):
 class ViewName(_Part):
     """The name of a saved search."""
 
-    name: Annotated[str, Field(min_length=1, max_length=60)]
+    name: Annotated[str, Field(min_length=1, max_length=60), TYPED]
 
 
 class SavedView(ViewName):
@@ -209,12 +229,14 @@ class Records(Protocol):
         """One record in full; the look is logged."""
         ...
 
-    async def mark(self, who: Identity, record: str, mark: Mark) -> int:
-        """Store a verdict on a signal or prompt; returns `RecordSummary.wrong` as it is then."""
+    async def mark(self, who: Identity, record: str, mark: Marking) -> int:
+        """Store a verdict on a signal or prompt; returns `RecordSummary.wrong` as it is then. Codes target-unknown and
+        marked-since.
+        """
         ...
 
     async def note(self, who: Identity, record: str, note: RecordNote) -> None:
-        """A comment, a missed signal, a contest, the outcome or root cause."""
+        """A comment, a missed signal, a contest, the outcome or root cause; codes signal-unknown and time-unknown."""
         ...
 
     async def answer(self, who: Identity, record: str, answer: Answer) -> None:

@@ -16,7 +16,7 @@ from overlay.identity import Identity
 from overlay.records import (
     Answer,
     Filters,
-    Mark,
+    Marking,
     PlayableSound,
     RecordNote,
     Records,
@@ -34,6 +34,8 @@ RECORD_PAGE_POLICY = (
 """Content security policy of a record as one self-contained page: its own style, no scripts, nothing else."""
 READ_BYTES = 256 << 10
 """Bytes of sound read and sent at a time: 8 s of two channels."""
+MAX_PLACE_DIGITS = 18
+"""Digits of a place in a sound that are read: with so many it is past the end, whatever follows."""
 _VIEWS = TypeAdapter(list[SavedView])
 
 
@@ -86,7 +88,7 @@ class Reviewing:
     async def mark(self, request: Request) -> Response:
         """POST /api/records/{record}/marks."""
         who, records = self._reader_and_records(request)
-        mark = Mark.model_validate_json(await body_of(request))
+        mark = Marking.model_validate_json(await body_of(request))
         return JSONResponse({"wrong": await records.mark(who, request.path_params["record"], mark)})
 
     async def answer(self, request: Request) -> Response:
@@ -159,10 +161,10 @@ class Reviewing:
 def _range_response(sound: PlayableSound, range_header: str) -> Response:
     """The part of `sound` a player asks for (one byte range, RFC 9110, section 14), so that it can seek."""
     headers = {"Accept-Ranges": "bytes", "Cache-Control": "no-store"}
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", range_header)
+    match = re.fullmatch(r"bytes=([0-9]*)-([0-9]*)", range_header)
     start, end, status = 0, sound.size, 200
     if match is not None and any(match.groups()):
-        first, last = match.groups()
+        first, last = (digits and (digits.lstrip("0")[:MAX_PLACE_DIGITS] or "0") for digits in match.groups())
         start = int(first) if first else max(0, sound.size - int(last))
         end = min(int(last) + 1, sound.size) if first and last else sound.size
         if start >= end:

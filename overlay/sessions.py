@@ -17,7 +17,9 @@ from typing import Protocol
 from overlay.identity import Identity
 
 IDLE_S = 15 * 60.0
-"""PCI DSS 8.2.8: log in again after 15 minutes without activity. An active call counts as activity."""
+"""PCI DSS 8.2.8: log in again after 15 minutes without activity. A live call counts as activity."""
+WATCH_S = 2 * 3600.0
+"""So long after the person last did something, live calls on a board in front of them count as activity."""
 LIFE_S = 14 * 3600.0
 """Longer than any shift."""
 STORE_EVERY_S = 60.0
@@ -87,6 +89,8 @@ class _Session:
     began_s: float
     active_s: float
     stored_s: float
+    did_s: float
+    """When the person last did something, or was on a call."""
 
 
 @dataclass
@@ -101,7 +105,8 @@ class Sessions:
     def __post_init__(self) -> None:
         now = self.clock()
         for stored in self.store.load() if self.store is not None else []:
-            self._open[stored.key] = _Session(stored.who, stored.version, now - stored.age_s, now - stored.idle_s, now)
+            began, active = now - stored.age_s, now - stored.idle_s
+            self._open[stored.key] = _Session(stored.who, stored.version, began, active, now, active)
         self._sweep()
 
     def begin(self, who: str) -> str | None:
@@ -113,7 +118,7 @@ class Sessions:
         token = secrets.token_urlsafe(32)
         now = self.clock()
         key = _key(token)
-        self._open[key] = _Session(found[0].who, found[1], now, now, now)
+        self._open[key] = _Session(found[0].who, found[1], now, now, now, now)
         self._store(key, now)
         return token
 
@@ -138,11 +143,14 @@ class Sessions:
             return None
         return found[0]
 
-    def touch(self, key: str) -> None:
-        """Note activity: the person did something, or is on a call."""
+    def touch(self, key: str, *, watching: bool = False) -> None:
+        """Note activity: the person did something, or is on a call; `watching`: has a board with live calls open."""
         session = self._open.get(key)
-        if session is not None:
-            session.active_s = now = self.clock()
+        now = self.clock()
+        if session is not None and not (watching and now - session.did_s >= WATCH_S):
+            session.active_s = now
+            if not watching:
+                session.did_s = now
             if now - session.stored_s >= STORE_EVERY_S:
                 self._store(key, now)
 

@@ -18,7 +18,7 @@ from assist.store.recordings import FORMAT, RATE, Recordings
 from audio.events import Hypothesis, Speaker, Utterance, Word
 from overlay.doing import DO
 from overlay.gate import GateRequest
-from overlay.records import Answer, Filters, Mark, RecordNote
+from overlay.records import Answer, Filters, Marking, RecordNote
 
 CORPUS = Path(__file__).parent / "data" / "fuzz"
 PARSERS: tuple[Callable[[bytes], object], ...] = (
@@ -27,7 +27,7 @@ PARSERS: tuple[Callable[[bytes], object], ...] = (
     Joining.model_validate_json,
     GateRequest.model_validate_json,
     Filters.model_validate_json,
-    Mark.model_validate_json,
+    Marking.model_validate_json,
     RecordNote.model_validate_json,
     Answer.model_validate_json,
 )

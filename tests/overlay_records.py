@@ -18,6 +18,7 @@ from overlay.records import (
     Filters,
     Found,
     Mark,
+    Marking,
     PlayableSound,
     Question,
     Recording,
@@ -205,8 +206,15 @@ class Shelf:
             notes=[(by.who, note.kind, note.text, note.at_ms) for by, name, note in self.notes if name == record],
         )
 
-    async def mark(self, who: Identity, record: str, mark: Mark) -> int:
-        self.marks.append((record, mark))
+    async def mark(self, who: Identity, record: str, mark: Marking) -> int:
+        now = next(
+            (each.verdict for name, each in self.marks[::-1] if (name, each.target) == (record, mark.target)), ""
+        )
+        if mark.was not in (None, now.replace("clear", "")):
+            raise OverlayError(
+                "marked-since", f"Rita has marked this {now} meanwhile; yours is not stored. Look again."
+            )
+        self.marks.append((record, Mark(kind=mark.kind, target=mark.target, verdict=mark.verdict)))
         return sum(last == "wrong" for last in {(each.kind, each.target): each.verdict for name, each in self.marks if name == record}.values())  # fmt: skip
 
     async def note(self, who: Identity, record: str, note: RecordNote) -> None:

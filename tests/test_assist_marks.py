@@ -24,7 +24,7 @@ from detectors.escalation import Escalation
 from detectors.factory import build_detectors
 from detectors.rulebook import load_rules
 from overlay.identity import Identity
-from overlay.records import Mark, RecordNote
+from overlay.records import Marking, RecordNote
 from tests.scripted_call import on_stage, said
 
 CALLS = Path(__file__).parent / "data" / "calls"
@@ -41,8 +41,8 @@ def test_marks_made_on_the_review_page_are_counted_by_eval(tmp_path):
         library = Library(stage.service.store)
         signals = stage.service.store.record(stage.call)["signals"]
         [demand] = [signal for signal in signals if signal["id"] == "supervisor_demand"]
-        await library.mark(LEE, stage.call, Mark(kind="signal", target=demand["key"], verdict="right"))
-        await library.mark(LEE, stage.call, Mark(kind="signal", target=demand["key"], verdict="wrong"))
+        await library.mark(LEE, stage.call, Marking(kind="signal", target=demand["key"], verdict="right"))
+        await library.mark(LEE, stage.call, Marking(kind="signal", target=demand["key"], verdict="wrong"))
         await library.note(LEE, stage.call, RecordNote(kind="missed", text="influence claim", at_ms=6_500))
         await library.note(LEE, stage.call, RecordNote(kind="missed", text="something about tone", at_ms=6_500))
         store = stage.service.store

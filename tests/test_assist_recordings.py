@@ -341,6 +341,13 @@ def test_reviewers_get_it_in_parts_and_as_a_waveform(tmp_path):
             part = await client.get(f"{address}/sound", headers={"Range": "bytes=58-1057"})
             assert (whole.status_code, part.status_code, whole.headers["content-type"]) == (200, 206, "audio/wav")
             assert part.content == whole.content[58:1058] and len(whole.content) == 58 + 4 * RATE * 2
+            for asked, status in (
+                (f"{'9' * 5000}-", 416),
+                (f"-{'9' * 5000}", 206),
+                (f"{'0' * 5000}-{'9' * 5000}", 206),
+            ):
+                odd = await client.get(f"{address}/sound", headers={"Range": f"bytes={asked}"})
+                assert odd.status_code == status and (status == 416 or odd.content == whole.content)
             Keyring.beside(tmp_path / "assist.db").destroy([stage.call])
             gone = await client.get(f"{address}/sound")
             assert gone.status_code == 404 and gone.json()["code"] == "sound-missing"

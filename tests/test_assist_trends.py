@@ -17,7 +17,7 @@ from assist.store.rows import Review
 from assist.store.store import open_store
 from overlay.errors import OverlayError
 from overlay.identity import Identity
-from overlay.records import Answer, Filters, Mark, RecordNote, SavedView, TrendsQuery
+from overlay.records import Answer, Filters, Marking, RecordNote, SavedView, TrendsQuery
 from tests.overlay_records import incident
 
 QUINN = Identity("Quinn", "qa")
@@ -93,7 +93,7 @@ def test_the_library_keeps_answers_missed_signals_and_finds_by_cause_and_day(tmp
         with pytest.raises(OverlayError) as missing:
             await library.sound(QUINN, "a")
         assert missing.value.code == "sound-missing"
-        await library.mark(QUINN, "a", Mark(kind="prompt", target="p2", verdict="wrong"))
+        await library.mark(QUINN, "a", Marking(kind="prompt", target="p2", verdict="wrong"))
         counted = await library.trends(QUINN, TrendsQuery(weeks=104))
         assert sum(week.calls for week in counted.weeks) == 3
         assert sum(week.wrong for week in counted.weeks) == 1
@@ -110,7 +110,7 @@ def test_a_prompt_that_the_agent_marked_wrong_is_found_and_counted_until_a_revie
 
     async def scene() -> None:
         async def mark(target: str, verdict: Literal["right", "wrong", "clear"]) -> int:
-            return await library.mark(QUINN, "a", Mark(kind="prompt", target=target, verdict=verdict))
+            return await library.mark(QUINN, "a", Marking(kind="prompt", target=target, verdict=verdict))
 
         async def wrong() -> list[tuple[str, int]]:
             marks = [*_marks(store, "a", store.reviews("a")).values()].count("wrong")
@@ -130,6 +130,48 @@ def test_a_prompt_that_the_agent_marked_wrong_is_found_and_counted_until_a_revie
         assert await wrong() == []
         assert await mark("p3", "clear") == 1
         assert await wrong() == [("a", 1)]
+
+    try:
+        asyncio.run(scene())
+    finally:
+        store.close()
+
+
+def test_what_is_marked_or_missed_is_of_the_call_and_nobody_overrules_unseen_what_another_has_said(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    store.finish("a", "ended", incident(call="a")).result()
+    library = Library(store)
+
+    async def mark(who: str, verdict: str, was: str | None, target: str = "p2") -> str:
+        asked = Marking.model_validate({"kind": "prompt", "target": target, "verdict": verdict, "was": was})
+        try:
+            await library.mark(Identity(who, "qa"), "a", asked)
+        except OverlayError as error:
+            return f"{error.code}: {error}"
+        return "stored"
+
+    async def scene() -> None:
+        assert (await mark("Quinn", "wrong", None, "p9")).startswith("target-unknown: ")
+        assert (await mark("Quinn", "wrong", None, "passed.times@u9")).startswith("target-unknown: ")  # a signal's
+        assert await mark("Quinn", "wrong", "") == "stored"
+        refused = "marked-since: {} has {} meanwhile; yours is not stored. Look again."
+        assert await mark("Rita", "right", "") == refused.format("Quinn", "marked this wrong")
+        assert await mark("Rita", "right", "wrong") == "stored"
+        assert await mark("Quinn", "clear", "wrong") == refused.format("Rita", "marked this right")
+        assert [each.verdict for each in (await library.get(QUINN, "a")).marks] == ["right"]
+        both = await asyncio.gather(mark("Quinn", "wrong", "right"), mark("Rita", "clear", "right"))
+        assert both == ["stored", refused.format("Quinn", "marked this wrong")]
+        assert await mark("Rita", "wrong", "right") == "stored"  # they agree
+        assert await mark("Rita", "clear", "wrong") == "stored"
+        assert await mark("Quinn", "right", "wrong") == refused.format("Rita", "taken the mark off this")
+        for code, of in (("signal-unknown", {"signal": "nonsense"}), ("time-unknown", {"at_ms": 86_000_000})):
+            with pytest.raises(OverlayError) as error:
+                await library.note(QUINN, "a", RecordNote.model_validate({"kind": "missed", "text": "x"} | of))
+            assert error.value.code == code
+        assert RecordNote(kind="comment", text=" so\0\x1b[1m\nit is ").text == "so[1m\nit is"
+        for blank in (" ", "\n", "\0"):
+            with pytest.raises(ValueError, match="at least 1 character"):
+                RecordNote(kind="comment", text=blank)
 
     try:
         asyncio.run(scene())

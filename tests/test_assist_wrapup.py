@@ -105,6 +105,8 @@ def test_a_call_that_bears_the_agents_name_in_another_spelling_is_theirs(store):
         await actions.do(dana, SAID)
         await actions.do(dana, DoNote(do="note", call="k1", text="Rang again"))
         await library.note(dana, "k1", RecordNote(kind="contest", text="Not so"))
+        for who, agent, calls in ((dana, "dana", ["k1"]), (QA, "Dana", ["k1"]), (QA, "Dan", [])):
+            assert [each.id for each in (await library.search(who, Filters(agent=agent))).records] == calls
         return await library.agent_of("k1"), (await library.search(QA, Filters())).records
 
     whose, [line] = asyncio.run(scene())

@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any, get_args
 
 import httpx
@@ -25,7 +26,7 @@ from overlay.errors import OverlayError
 from overlay.http_server import serving
 from overlay.hub import Hub
 from overlay.identity import Identity, Role, ScreenSettings
-from overlay.messages import Call, Line
+from overlay.messages import Call, Line, Row
 from overlay.sessions import Sessions, StoredSession, Throttle
 from tests.overlay_records import Shelf
 from tests.test_overlay_server import frame, play
@@ -183,6 +184,12 @@ def test_logging_in_sets_a_cookie_no_script_can_read_and_goes_where_one_wanted_t
         async with here.open(), here.browser() as client:
             away = await client.get("/board")
             assert (away.status_code, away.headers["location"]) == (303, "/login?next=/board")
+            for asked in ("/report?since=2026-11-01&until=2026-11-30", "/agent?agent=AC%2FDC", "/review/100%25?n=%26"):
+                page = await client.get((await client.get(asked)).headers["location"])
+                assert f'name="next" value="{escape(asked)}"' in page.text
+                assert (await here.log_in(client, "Root", next=asked)).headers["location"] == asked
+                await client.post("/logout")
+            here.noted.clear()
             page = await client.get(away.headers["location"])
             assert 'name="next" value="/board"' in page.text and "script" not in page.text
             policy = page.headers["content-security-policy"]
@@ -381,6 +388,14 @@ def test_a_session_locks_when_idle_ends_with_the_shift_and_survives_a_restart() 
         now[0] += 600
         sessions.touch(sessions.key(token))
     assert sessions.who(token) is None
+    token = sessions.begin("Maria")
+    assert token
+    watched_s = 0.0
+    while sessions.who(token):  # calls on the board, and nobody there
+        now[0] += 60
+        watched_s += 60
+        sessions.touch(sessions.key(token), watching=True)
+    assert watched_s == limits.WATCH_S + limits.IDLE_S - 60
     for change in ("role", "gone", "logout"):
         token = sessions.begin("Tom")
         assert token
@@ -424,14 +439,25 @@ def test_a_call_counts_as_activity_and_a_mere_heartbeat_does_not(monkeypatch: py
         here = Place(beat_s=0.1)
         here.hub.show("agent/Dana", "call", Call(call="c1", agent="Dana", state="live"))
         here.hub.show("agent/Tom", "call", Call(agent="Tom", state="waiting"))
-        async with here.open(), here.browser("Dana") as dana, here.browser("Tom") as tom:  # noqa: SIM117
-            async with here.live(tom, "agent") as idle, here.live(dana, "agent") as busy:
+        here.hub.show("board", "row/c1", Row(call="c1", agent="Dana", level="calm"))
+        browsers = here.browser("Dana"), here.browser("Tom"), here.browser("Maria")
+        async with here.open(), browsers[0] as dana, browsers[1] as tom, browsers[2] as maria:  # noqa: SIM117
+            async with (
+                here.live(tom, "agent") as idle,
+                here.live(dana, "agent") as busy,
+                here.live(maria, "board") as watching,
+            ):
                 with pytest.raises(websockets.ConnectionClosed) as closed:
                     while True:
                         await idle.recv()
                 assert closed.value.rcvd is not None and closed.value.rcvd.code == 4401
                 for _ in range(3):
                     await frame(busy, "beat")
+                    await frame(watching, "beat")
+                here.hub.drop("board", "row/c1")  # the floor is quiet
+                with pytest.raises(websockets.ConnectionClosed):
+                    while True:
+                        await watching.recv()
 
     play(scene)
 

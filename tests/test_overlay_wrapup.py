@@ -23,6 +23,8 @@ async def test_the_wrap_up_is_one_form_and_keeps_what_was_said(here: Stage) -> N
     await page.get_by_label("What was wrong").fill("I did not interrupt")
     await page.get_by_label("Done: call you back").check()
     await page.get_by_label("Due: call you back").fill("2026-12-01")
+    status = page.locator("form.wrap").get_by_role("status").last
+    await expect(status).to_have_text("Not saved yet")
     await page.get_by_role("button", name="Save", exact=True).click()
     await here.doing(do="wrap-up")
     [said] = [do for _, do in here.done if isinstance(do, DoWrapUp)]
@@ -35,7 +37,7 @@ async def test_the_wrap_up_is_one_form_and_keeps_what_was_said(here: Stage) -> N
         "follow_ups": [{"id": "f1", "done": True, "day": "2026-12-01"}],
     }
     scenes.wrapping(here.hub, kept=True)
-    await expect(page.get_by_role("status").filter(has_text="Saved in the record")).to_have_count(1)
+    await expect(status).to_have_text("Saved in the record")  # nothing was refused
     await expect(page.get_by_label("Note")).to_have_value("Third visit missed")  # never drawn over
     assert here.complaints == []
 
@@ -71,6 +73,29 @@ async def test_only_what_was_touched_is_told_until_the_record_says_the_same(here
     await page.get_by_label("Due: call you back").fill("")  # a day is not taken back, and that is shown
     assert (await kept())["follow_ups"] == undone
     await expect(page.get_by_label("Due: call you back")).to_have_value("2026-12-01")
+
+
+@staged()
+async def test_a_day_is_not_drawn_over_while_it_is_typed_nor_is_what_was_typed_lost_with_the_page(here: Stage) -> None:
+    promise = {"id": "f1", "what": "call you back", "due": "by Friday", "day": "2026-01-31"}
+    scenes.wrapping(here.hub, follow_ups=[promise])
+    page = await here.page("/agent/dana")
+    day, note = page.get_by_label("Due: call you back"), page.get_by_label("Note")
+    await day.focus()
+    await page.keyboard.type("02")  # 31 February: no day at all for now
+    scenes.wrapping(here.hub, follow_ups=[promise], note="from another page")
+    await expect(note).to_have_value("from another page")
+    await page.keyboard.type("152026")
+    await expect(day).to_have_value("2026-02-15")
+    await note.fill("half a thought")
+    await expect(page.get_by_text("Not saved yet")).to_be_visible()
+    page.on("dialog", lambda dialog: dialog.accept())  # the browser asks whether it may go
+    await page.reload()
+    await expect(page.get_by_text("Not saved yet")).to_be_visible()
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await here.doing(do="wrap-up")
+    said = here.done[-1][1].model_dump(exclude_unset=True, exclude={"do", "call"})
+    assert said == {"note": "half a thought", "follow_ups": [{"id": "f1", "day": "2026-02-15"}]}
 
 
 @staged()
@@ -123,11 +148,13 @@ async def test_a_message_that_came_as_the_call_ended_can_still_be_read(here: Sta
 @staged()
 async def test_what_was_kept_and_never_arrived_is_told_again_when_the_next_call_comes(here: Stage) -> None:
     scenes.wrapping(here.hub)
+    here.refuses = "That did not work."
     page = await here.page("/agent/dana")
     await page.get_by_label("Note").fill("half a thought")
     await page.get_by_role("button", name="Save", exact=True).click()
     await here.doing(do="wrap-up", note="half a thought")
-    here.done.clear()  # as if the server had gone before
+    await expect(page.get_by_text("Not saved yet")).to_be_visible()
+    here.done.clear()
     here.hub.clear(scenes.ROOM)
     here.hub.show(scenes.ROOM, "call", scenes.call(call="c2"))
     await here.doing(do="wrap-up", call="c1", note="half a thought")

@@ -27,13 +27,14 @@ from assist.store.rows import NON_REVIEW_KINDS, VERDICT_KINDS, Review, stamp, ve
 from assist.store.searching import RecordQuery, SortKey, sort_key
 from assist.store.store import Store
 from assist.wording import clock
+from detectors.signals import SIGNAL_IDS
 from overlay.errors import OverlayError
 from overlay.identity import Identity
 from overlay.records import (
     Answer,
     Filters,
     Found,
-    Mark,
+    Marking,
     PlayableSound,
     Question,
     Recording,
@@ -72,6 +73,8 @@ class Library:
         """Who -> the call they played last, and the day, to log it once: players request many parts of it."""
         self._audit = audit
         self._questions = {question.id: question for question in questions}
+        self._marking = asyncio.Lock()
+        """Held from the look at what is marked until the mark is stored: of two people at once, one is told."""
 
     async def search(self, who: Identity, filters: Filters) -> Found:
         """The records that match the filters."""
@@ -84,7 +87,6 @@ class Library:
             level=filters.level,
             since=since,
             before=end_of_day(filters.until or None),
-            agent=filters.agent,
             team=filters.team,
             signal=filters.signal,
             outcome=filters.outcome,
@@ -98,7 +100,7 @@ class Library:
         )
         if self._audit is not None:
             self._audit.note(who.who, who.role, "search")
-        return await asyncio.to_thread(self._search, query)
+        return await asyncio.to_thread(self._search, query, filters.agent)
 
     async def get(self, who: Identity, record: str) -> RecordView:
         """One record in full; the view is logged."""
@@ -106,13 +108,19 @@ class Library:
         await self._write_audit(who, "look", record)
         return view
 
-    async def mark(self, who: Identity, record: str, mark: Mark) -> int:
+    async def mark(self, who: Identity, record: str, mark: Marking) -> int:
         """Store a verdict on a signal or prompt; returns how many of the call are marked wrong now."""
-        await self._add(record, Review(stamp(), who.who, mark.kind, mark.target, mark.verdict))
+        async with self._marking:
+            await asyncio.to_thread(self._check_mark, record, mark)
+            await self._add(record, Review(stamp(), who.who, mark.kind, mark.target, mark.verdict))
         return await asyncio.to_thread(lambda: _wrong_count(self._body(record), self._store.reviews(record)))
 
     async def note(self, who: Identity, record: str, note: RecordNote) -> None:
         """Store a comment, a missed signal, a contest, the outcome or root cause."""
+        if note.signal and note.signal not in SIGNAL_IDS:
+            raise OverlayError("signal-unknown", f"There is no signal {note.signal}; load the page again.")
+        if (note.at_ms or 0) > (await asyncio.to_thread(self._body, record))["duration_ms"]:
+            raise OverlayError("time-unknown", "That is after the end of the call.")
         target = note.signal if note.kind == "missed" else ""
         await self._add(record, Review(stamp(), who.who, note.kind, target, mask_card_numbers(note.text), note.at_ms))
 
@@ -194,7 +202,9 @@ class Library:
         if self._audit is not None:
             await asyncio.wrap_future(self._audit.note(who.who, who.role, what, record))
 
-    def _search(self, query: RecordQuery) -> Found:
+    def _search(self, query: RecordQuery, agent: str) -> Found:
+        if agent:
+            query = replace(query, agents=self._spellings(agent))
         digests = list(self._store.digests(query))
         shown = digests if query.limit is None else digests[: query.limit - 1]
         said = self._store.reviews_by_call([digest["call"] for digest in shown])
@@ -204,6 +214,11 @@ class Library:
             total=self._store.count(query) if query.after is None else None,
             next=following,
         )
+
+    def _spellings(self, agent: str) -> list[str]:
+        """All spellings of an agent's name in the records; the name itself where it is in none."""
+        person = {name: self._login_name(name) for name in self._store.agents()}  # never of what was only typed
+        return [name for name in person if person[name] == person.get(agent, agent)] or [agent]
 
     def _get(self, who: Identity, record: str) -> RecordView:
         body = self._body(record)
@@ -268,6 +283,20 @@ class Library:
                 )
             records = [record for record in records if record["team"] == asked.team]
         return trends(records, self._store.reviews_by_call(), today, asked.weeks)
+
+    def _check_mark(self, record: str, mark: Marking) -> None:
+        """Raises OverlayError: target-unknown, or marked-since where the verdict is not the one the sender saw."""
+        heard = read_record(self._body(record))
+        known = {"signal": [each.key for each in heard.signals], "prompt": [each.id for each in heard.prompts]}
+        if mark.target not in known[mark.kind]:
+            raise OverlayError("target-unknown", "There is no such signal or prompt in this call; load the page again.")
+        reviews = self._store.reviews(record)
+        now = verdicts((), reviews).get((mark.kind, mark.target), "")
+        wanted = "" if mark.verdict == "clear" else mark.verdict
+        if mark.was is not None and now not in (mark.was, wanted):
+            by = next(each.who for each in reversed(reviews) if (each.kind, each.target) == (mark.kind, mark.target))
+            changed = f"marked this {now}" if now else "taken the mark off this"
+            raise OverlayError("marked-since", f"{by} has {changed} meanwhile; yours is not stored. Look again.")
 
     async def _add(self, record: str, review: Review) -> None:
         agent = str((await asyncio.to_thread(self._body, record))["agent"])

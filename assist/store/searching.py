@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -38,7 +38,8 @@ class RecordQuery:
     """ISO 8601: calls that began then or later."""
     before: str = ""
     """ISO 8601: calls that began earlier than this."""
-    agent: str = ""
+    agents: Sequence[str] = ()
+    """Any of these: one person's name may be spelt in several ways."""
     team: str = ""
     signal: str = ""
     outcome: str = ""
@@ -75,9 +76,11 @@ def select_count(query: RecordQuery) -> Select[Any]:
 
 def _select_filtered(column: Any, query: RecordQuery) -> Select[Any]:
     statement = select(column).select_from(records.outerjoin(digests, digests.c.call == records.c.call))
-    for name, value in (("level", query.level), ("agent", query.agent), ("team", query.team)):
+    for name, value in (("level", query.level), ("team", query.team)):
         if value:
             statement = statement.where(records.c[name] == value)
+    if query.agents:
+        statement = statement.where(records.c.agent.in_(query.agents))
     if query.since:
         statement = statement.where(records.c.started_at >= query.since)
     if query.before:

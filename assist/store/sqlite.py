@@ -182,6 +182,11 @@ class SqliteStore:
         with self._reader.connect() as connection:
             return int(connection.execute(select_count(query)).scalar_one())
 
+    def agents(self) -> list[str]:
+        """The names of agents as the records spell them, each once."""
+        with self._reader.connect() as connection:
+            return list(connection.execute(select(schema.records.c.agent).distinct()).scalars())
+
     def review(self, call: str, review: Review) -> Future[None]:
         """Append a review of a finished call, or the note that somebody looked at it."""
         return self._writer.put(insert(schema.reviews).values(call=call, **asdict(review)))

@@ -84,6 +84,10 @@ class Store(Protocol):
         """How many records match; `limit` and `after` of the query do not count."""
         ...
 
+    def agents(self) -> list[str]:
+        """The names of agents as the records spell them, each once."""
+        ...
+
     def review(self, call: str, review: Review) -> Future[None]:
         """Append a review of a finished call, or the note that somebody looked at it."""
         ...

@@ -1,5 +1,6 @@
 // The agent's overlay. Draws what the room agent/<id> holds; sends what the agent does. Never takes the focus, never sounds.
 
+import { tellActivity } from "./activity.js";
 import { connect } from "./link.js";
 import { promptSlot } from "./prompt.js";
 import { planAndSteps } from "./plan.js";
@@ -297,6 +298,7 @@ const actions = {
 function listenForKeys(page) {
   onKeys(page, actions, () => localStorage.getItem("keys") !== "off", say);
   keepClicks(page);
+  tellActivity(page);
 }
 function openOwnWindow() {
   setPanelOpen("menu", "view", false);

@@ -1,6 +1,6 @@
 // HTTP requests to the server.
 
-/** GET, or POST if there is a body. Returns the JSON, null for an empty answer; throws an Error with one plain line. */
+/** GET, or POST if there is a body. Returns the JSON, null for an empty answer; throws an Error with one plain line and a code. */
 export async function request(path, body) {
   let answer;
   try {
@@ -12,7 +12,7 @@ export async function request(path, body) {
   }
   if (answer.status === 204) return null;
   const said = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(said.text ?? "That did not work.");
+  if (!answer.ok) throw Object.assign(new Error(said.text ?? "That did not work."), { code: said.code });
   return said;
 }
 

@@ -1,5 +1,6 @@
 // The supervisor's board: what needs somebody first, then every call, worst first, and one call read along.
 
+import { tellActivity } from "./activity.js";
 import { connect } from "./link.js";
 import { alertList } from "./alerts.js";
 import { readAlongPane } from "./readalong.js";
@@ -201,6 +202,7 @@ onKeys(document, {
   Escape: () => { if (!alerts.cancelResolving()) pane.choose(""); },
 }, () => true, say);
 keepClicks(document);
+tellActivity(document);
 body.addEventListener("pointermove", () => (pointerAt = performance.now()));
 body.addEventListener("pointerleave", () => { pointerAt = -Infinity; sort(); });
 document.addEventListener("visibilitychange", () => draw(new Set()));

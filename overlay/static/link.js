@@ -5,6 +5,8 @@ const FIRST_RECONNECT_MS = 500; // until the server has sent its own time
 const REFUSAL_MS = 5000; // how long a refusal is shown
 const NO_REFUSAL_MS = 1000; // the server answers only what it refuses: no answer within this time means that it was done
 
+export let leaving = false; // for the login: nobody is asked whether they want to
+
 /**
  * @param page "agent" or "board"
  * @param who id or name from the address, may be empty
@@ -53,7 +55,10 @@ export function connect(page, who, draw) {
         signal: AbortSignal.timeout(5000),
       });
       const reply = await answer.json();
-      if (reply.code === "login-needed") location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
+      if (reply.code === "login-needed") {
+        leaving = true;
+        location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+      }
       if (!answer.ok) {
         link.noAccess = reply.text ?? "";
         setState("refused");

@@ -35,13 +35,14 @@ export function promptSlot({ find, overlay, latest, room, stale, act, announce, 
     holdingSince = 0;
     const wrapup = prompt || !ended ? null : latest("wrapup");
     overlay.classList.toggle("wrapping", wrapup !== null);
-    if (prompt || !ended && latest("call")) leaveWrapUp();
+    const agent = latest("call")?.agent;
+    if (prompt || !ended && agent) leaveWrapUp(agent, send);
     if (prompt) return drawPrompt(prompt, value.at);
     shown = null;
     if (wrapup) {
       slot.className = "card on";
       slot.dataset.shows = `wrapup ${wrapup.call}`;
-      return drawWrapUp(slot, wrapup, ended, (what) => send(what) || say("Not connected: that was not sent."));
+      return drawWrapUp(slot, wrapup, ended, agent, (what, then) => send(what, then) || say("Not connected: that was not sent."));
     }
     const kind = ended ? `ended ${ended.record}` : `empty ${emptyText()}`;
     if (slot.dataset.shows === kind) return;

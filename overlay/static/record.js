@@ -2,22 +2,26 @@
 
 import { request, recordUrl, dayAndTime } from "./api.js";
 import { player } from "./sound.js";
-import { FRESH_MS, capitalised, clock, find, h, plural, readable, put } from "./shared.js";
+import { FRESH_MS, capitalised, clock, find, h, plural, readable, put, write } from "./shared.js";
 import { timeline } from "./timeline.js";
 
 const MASKED = /(\[[a-z][a-z -]*\]|[█▇•*]{2,})/u; // what redaction leaves in a transcript
 const HOW = { used: "used", acted: "said in the agent’s words", dismissed: "not now", wrong: "marked wrong by the agent", expired: "not used", superseded: "replaced", withdrawn: "withdrawn", ended: "on screen at the end" };
 
+/** What the list and the record are headed with. */
+export const titleOf = (it) => it.root_cause || `${it.agent}, ${clock(it.duration_ms)}`;
+
 export function record({ showError, marked, mayMark }) {
   let open = null;
   let markable = []; // the signals and prompts that can be marked, in order of the page
   let selected = -1;
+  let marking = Promise.resolve(); // the marks that are on their way
   let axis = null;
   let sound = null;
 
-  const verdict = (kind, target) => open.marks.find((mark) => mark.kind === kind && mark.target === target)?.verdict ?? "";
+  const verdictIn = (view, { kind, target }) => view.marks.find((mark) => mark.kind === kind && mark.target === target)?.verdict ?? "";
 
-  function draw(view, title) {
+  function draw(view) {
     open = view;
     selected = -1;
     markable = [];
@@ -31,10 +35,10 @@ export function record({ showError, marked, mayMark }) {
     const versions = Object.entries(it.versions ?? {}).map(([name, version]) => `${name} ${version}`).join(" · ");
     const flag = (text) => h("p", { class: "flag" }, text);
     find("record").replaceChildren(
-      h("h2", {}, title || it.root_cause || `${it.agent}, ${clock(it.duration_ms)}`),
+      h("h2", {}),
       h("p", { class: "second" }, meta),
       versions && h("details", { class: "second small" }, h("summary", {}, "Versions"), versions),
-      it.contested ? flag(`Contested by ${it.agent}: ${it.contested}`) : "",
+      h("div", { id: "contested" }),
       it.ended === "interrupted" ? flag("This call was cut short; all that was heard until then is here.") : "",
       it.consent?.[0]?.at_ms ? flag(`The first ${clock(it.consent[0].at_ms)} were not kept: consent was given only then.`) : "",
       ...it.troubles.filter((trouble) => !trouble.cleared).slice(0, 3).map((trouble) => flag(`${clock(trouble.at_ms)} ${trouble.text}`)),
@@ -44,8 +48,20 @@ export function record({ showError, marked, mayMark }) {
         h("colgroup", {}, h("col", { class: "c-time" }), h("col", { class: "c-who" }), h("col", {}), h("col", { class: "c-cause" })),
         h("thead", { class: "visually-hidden" }, h("tr", {}, ["Time", "Who", "Words", "What it caused"].map((name) => h("th", { scope: "col" }, name)))),
         h("tbody", { id: "said", onclick: playWord }, drawLines(it)))));
+    drawAdded();
     sound?.follow(find("said"));
     find("record").scrollTop = 0;
+  }
+
+  /** Draws what can be added while the record is open: its root cause, a contest, missed signals. */
+  function drawAdded() {
+    const it = open.record;
+    write(find("record").querySelector("h2"), titleOf(it));
+    find("contested").replaceChildren(it.contested ? h("p", { class: "flag" }, `Contested by ${it.agent}: ${it.contested}`) : "");
+    for (const old of find("said").querySelectorAll(".missed")) old.remove();
+    for (const [, kind, text, ms] of open.notes) {
+      if (kind === "missed" && ms != null) rowAt(ms).lastElementChild.append(h("p", { class: "cause missed" }, `missed here: ${text}`));
+    }
   }
 
   // A click on a word plays from there; without a recording it only points there.
@@ -83,9 +99,6 @@ export function record({ showError, marked, mayMark }) {
     for (const option of it.plan) {
       if (option.offered_ms != null) add(lineAt(option.offered_ms), option.offered_ms, () => h("p", { class: "cause" }, `Plan B: ${option.title}, ${option.answer || "offered"}`));
     }
-    for (const [, kind, text, ms] of open.notes) {
-      if (kind === "missed" && ms != null) add(lineAt(ms), ms, () => h("p", { class: "cause" }, `missed here: ${text}`));
-    }
     const late = new Set((it.transcribed_late ?? []).map((each) => `${each.speaker} ${each.start_ms}`));
     const when = (ms) => h("td", {}, h("button", { class: "when", "data-from": ms, "aria-label": `${open.recording ? "Hear from" : "Show"} ${clock(ms)}` }, clock(ms)));
     const rows = it.transcript.map((line, i) => {
@@ -111,7 +124,7 @@ export function record({ showError, marked, mayMark }) {
   function cause(kind, target, ms, text, title = null) {
     const place = { kind, target, ms };
     const button = (word) => h("button", {
-      class: `verdict ${word}`, "aria-pressed": String(verdict(kind, target) === word),
+      class: `verdict ${word}`, "aria-pressed": String(verdictIn(open, place) === word),
       "aria-label": `${capitalised(word)}: ${text.join("").slice(0, 80)}`, onclick: () => { select(markable.indexOf(place)); mark(word); },
     }, capitalised(word));
     place.node = h("div", { class: "cause", title }, h("span", {}, text), mayMark() && h("div", { class: "does" }, button("right"), button("wrong")));
@@ -158,29 +171,41 @@ export function record({ showError, marked, mayMark }) {
     axis.point(place.ms);
   }
 
+  function rowAt(ms) {
+    const rows = [...find("said").rows]; // at least one
+    return rows.filter((each) => Number(each.dataset.ms) <= ms).at(-1) ?? rows[0];
+  }
+
   function showTime(ms) {
-    const rows = [...find("said").rows];
-    const row = rows.filter((each) => Number(each.dataset.ms) <= ms).at(-1) ?? rows[0];
+    const row = rowAt(ms);
     highlight(row);
-    row?.scrollIntoView({ block: "center" });
+    row.scrollIntoView({ block: "center" });
     axis.point(ms);
   }
 
-  async function mark(word) {
-    const [view, place] = [open, markable[selected]];
-    if (!place || !mayMark()) return;
-    const said = verdict(place.kind, place.target) === word ? "clear" : word;
-    if (said === "clear" && performance.now() - place.markedAt < FRESH_MS) return; // clicked twice, or a key that bounced
-    place.markedAt = performance.now();
+  // One after the other: each says what was marked when it was pressed.
+  function mark(word) {
+    const [view, place, at] = [open, markable[selected], performance.now()];
+    if (place && mayMark()) marking = marking.then(() => send(view, place, word, at));
+  }
+
+  async function send(view, place, word, at) {
+    const said = verdictIn(view, place) === word ? "clear" : word;
+    if (said === "clear" && at - place.markedAt < FRESH_MS) return; // clicked twice, or a key that bounced
+    place.markedAt = at;
+    const draw = () => { for (const button of place.node.querySelectorAll(".verdict")) put(button, "aria-pressed", String(button.classList.contains(verdictIn(view, place)))); };
     let told;
     try {
-      told = await request(recordUrl(view.id, "/marks"), { kind: place.kind, target: place.target, verdict: said });
+      told = await request(recordUrl(view.id, "/marks"), { kind: place.kind, target: place.target, verdict: said, was: verdictIn(view, place) });
     } catch (error) {
-      return showError(error);
+      showError(error);
+      if (error.code !== "marked-since") return;
+      view.marks = (await request(recordUrl(view.id)).catch(() => view)).marks;
+      return draw();
     }
     view.marks = view.marks.filter((each) => each.kind !== place.kind || each.target !== place.target);
     if (said !== "clear") view.marks.push({ kind: place.kind, target: place.target, verdict: said });
-    for (const button of place.node.querySelectorAll(".verdict")) put(button, "aria-pressed", String(button.classList.contains(said)));
+    draw();
     marked(view, told.wrong);
   }
 
@@ -198,5 +223,5 @@ export function record({ showError, marked, mayMark }) {
     return row ? Number(row.dataset.ms) : null;
   }
 
-  return { draw, close, mark, line, go: (step) => select(selected + step), play: () => Boolean(sound) && (sound.toggle(), true) };
+  return { draw, drawAdded, close, mark, line, go: (step) => select(selected + step), play: () => Boolean(sound) && (sound.toggle(), true) };
 }

@@ -1,7 +1,8 @@
 // Review: find finished calls, see one whole, say at the place itself whether the machine was right.
 
+import { tellActivity } from "./activity.js";
 import { request, recordUrl, dayAndTime } from "./api.js";
-import { record } from "./record.js";
+import { record, titleOf } from "./record.js";
 import { drawSide } from "./side.js";
 import { chip, keepClicks, clock, find, h, onKeys, plural, readable, put, replaceKeepingFocus, write } from "./shared.js";
 
@@ -205,7 +206,7 @@ async function show(id, push = true) {
     return;
   }
   if (push) history.pushState({ listed: true }, "", `/review/${encodeURIComponent(id)}${location.search}`);
-  recordPane.draw(open, found.find((each) => each.id === id)?.title);
+  recordPane.draw(open);
   redrawSide();
   for (const button of find("list").querySelectorAll("[data-key]")) {
     put(button, "aria-current", String(button.dataset.key === id));
@@ -216,7 +217,12 @@ async function show(id, push = true) {
 // An answer of the server about this call may arrive when another one is open.
 function redrawSide() {
   const view = open;
-  drawSide(find("side"), { open: view, role: me.role, signals: SIGNALS, line: recordPane.line, redraw: () => { if (view === open) redrawSide(); }, changed: () => updateSummary(view, { reviewed: true }) });
+  drawSide(find("side"), { open: view, role: me.role, signals: SIGNALS, line: recordPane.line, redraw: () => { if (view === open) redrawSide(); }, changed: () => {
+    const it = view.record;
+    updateSummary(view, { title: titleOf(it), outcome: it.outcome, root_cause: it.root_cause, contested: Boolean(it.contested), ...(me.role !== "agent" && { reviewed: true }) });
+    suggest();
+    if (view === open) recordPane.drawAdded();
+  } });
 }
 
 function updateSummary(view, changes) {
@@ -247,6 +253,7 @@ onKeys(document, {
   " ": (event) => !event.target.closest?.("button, a, summary, input") && recordPane.play(),
 });
 keepClicks(document);
+tellActivity(document);
 find("signals").append(...SIGNALS.map((id) => h("option", { value: id }, readable(id))));
 form.addEventListener("input", () => { filtersChanged(); searches++; clearTimeout(searchTimer); searchTimer = setTimeout(() => search(), 200); });
 form.addEventListener("submit", (event) => { event.preventDefault(); search(); });

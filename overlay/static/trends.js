@@ -19,7 +19,9 @@ async function draw() {
   try {
     found = await request(`/api/trends?${new URLSearchParams(asked)}`);
   } catch (error) {
-    return thisDraw === newestDraw && write(find("state"), error.message);
+    if (thisDraw !== newestDraw) return;
+    find("plots").replaceChildren(); // those of another question
+    return write(find("state"), error.message);
   }
   if (thisDraw !== newestDraw) return;
   const weeks = found.weeks;
