@@ -32,6 +32,8 @@ ENCRYPTED_PREFIX = "~"
 TEMP_STORE_IN_MEMORY = "PRAGMA temp_store=MEMORY"
 """Else SQLite sorts, and keeps a statement's journal, in the system's temporary folder: erased words would stay in its
 freed blocks."""
+BUSY_S, BUSY_DESTROYING_S = 10, 1
+"""So long another program that has the file is waited for; while keys are destroyed all other writes wait, too."""
 RESTORE_ADVICE = "; put the newest copy of it back: without it no backup and no recording made so far can be read"
 ENCRYPTED_COLUMNS = (("events", "body"), ("records", "body"), ("digests", "body"), ("reviews", "text"))
 """Columns with what was said in a call or written about it."""
@@ -102,12 +104,12 @@ class Keyring:
         """Delete the keys of calls; on disk they are overwritten before this returns.
 
         Raises:
-            OSError: they could not be; the writer tries again, as with any write.
+            OSError: they could not be; the writer tries again.
         """
         if not self._path.exists():
             return
         try:
-            with self._database() as database:
+            with self._database(BUSY_DESTROYING_S) as database:
                 for call in calls:
                     self._cache.pop(call, None)
                     database.execute("DELETE FROM keys WHERE call = ?", (call,))
@@ -127,11 +129,11 @@ class Keyring:
         return self._cache[call]
 
     @contextmanager
-    def _database(self) -> Iterator[sqlite3.Connection]:
+    def _database(self, busy_s: float = BUSY_S) -> Iterator[sqlite3.Connection]:
         try:
             if not self._path.exists():
                 os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600))
-            with closing(sqlite3.connect(self._path, timeout=10)) as database, database:
+            with closing(sqlite3.connect(self._path, timeout=busy_s)) as database, database:
                 database.execute("PRAGMA secure_delete=ON")
                 database.execute("PRAGMA synchronous=FULL")
                 database.execute("CREATE TABLE IF NOT EXISTS keys (call TEXT PRIMARY KEY, key BLOB NOT NULL)")
