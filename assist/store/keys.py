@@ -202,7 +202,7 @@ def encrypt_copy(path: Path, keys: Keyring) -> None:
             with copy:
                 for table, _ in ENCRYPTED_COLUMNS:
                     calls = [call for (call,) in copy.execute(f"SELECT DISTINCT call FROM {table}")]
-                    _delete_calls(copy, (call for call in calls if not keys.is_loaded(call)))
+                    delete_calls(copy, (call for call in calls if not keys.is_loaded(call)))
                 for table, column in ENCRYPTED_COLUMNS:
                     rows = copy.execute(f"SELECT rowid, call, {column} FROM {table}").fetchall()
                     copy.executemany(
@@ -240,7 +240,7 @@ def decrypt_copy(path: Path, keys: Keyring) -> list[str]:
                         gone.add(call)
                     else:
                         copy.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (plain, row))
-            _delete_calls(copy, gone)
+            delete_calls(copy, gone)
             copy.execute(CREATE_FULL_TEXT_INDEX)
             for call, body in copy.execute("SELECT call, body FROM records").fetchall():
                 words = " ".join(line["text"] for line in json.loads(body)["transcript"])
@@ -250,7 +250,13 @@ def decrypt_copy(path: Path, keys: Keyring) -> list[str]:
     return sorted(gone)
 
 
-def _delete_calls(copy: sqlite3.Connection, calls: Iterable[str]) -> None:
+def delete_calls(copy: sqlite3.Connection, calls: Iterable[str]) -> None:
+    """Delete calls from a copy of the store, also from its full-text index where it has one."""
+    tables = [name for name, _ in ENCRYPTED_COLUMNS] + ["calls"]
+    tables += [name for (name,) in copy.execute("SELECT name FROM sqlite_master WHERE name = 'spoken'")]
+    copy.execute("PRAGMA secure_delete=ON")
     for call in calls:
-        for table in (*(name for name, _ in ENCRYPTED_COLUMNS), "calls"):
+        for table in tables:
             copy.execute(f"DELETE FROM {table} WHERE call = ?", (call,))
+    if "spoken" in tables:
+        copy.execute("INSERT INTO spoken(spoken) VALUES ('optimize')")

@@ -310,7 +310,7 @@ class Writer:
         Erasures whose keys cannot be destroyed leave the batch.
         """
         waiting: list[Write] = []
-        why = ""
+        keys_error = ""
         try:
             with self._engine.begin() as connection:
                 if is_retry:
@@ -326,7 +326,7 @@ class Writer:
                         except OSError as error:
                             if not write.destroys_keys:
                                 raise
-                            waiting, why = [write], error_line(error)
+                            waiting, keys_error = [write], error_line(error)
         except (OperationalError, OSError, MemoryError) as error:
             with contextlib.suppress(SQLAlchemyError):
                 self._engine.dispose()
@@ -344,8 +344,9 @@ class Writer:
             batch[:] = [write for write in batch if not any(write is each for each in waiting)]
             self._set_aside += waiting
             self._try_again_at = time.monotonic() + KEYS_RETRY_S
-        if why or any(write.destroys_keys for write in batch):
-            self._report("keys", f"what is to be erased is still there: {why}; trying again" if why else "")
+            self._report("keys", f"what is to be erased is still there: {keys_error}; trying again")
+        elif any(write.destroys_keys for write in batch):
+            self._report("keys", "")
         return None
 
     def _commit_singly(self, batch: list[Write]) -> None:
