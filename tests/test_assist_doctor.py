@@ -207,6 +207,11 @@ def keys_begun_anew(settings, tmp_path):
     recordings.keys.encrypt_text("k2", "words")
 
 
+def keys_gone(settings, tmp_path):
+    with closing(open_store(settings.store_url)) as store:
+        open_audit(store.people, settings.data).note_command("backup", "new.backup")
+
+
 def rules_of_no_use(settings, tmp_path):
     own_rules(settings, tmp_path, RULE.replace("cancel_threat", "canceling"))
 
@@ -242,6 +247,7 @@ def nothing(settings, tmp_path):
         (keys_cut_short, {}, "keys", "bad", "put the newest copy of it back"),
         (keys_emptied, {}, "keys", "bad", "emptied, or its first use was cut short; put the newest copy of it back"),
         (keys_begun_anew, {}, "keys", "bad", "the keys of 1 recordings are not in it; put the newest copy of it back"),
+        (keys_gone, {}, "keys", "bad", "not there, though backups were made; put the newest copy of it back"),
         (restored_over, {}, "put aside", "warning", "0 days ago"),
         (rules_of_no_use, {}, "rules", "bad", "own.blue-shed: signal: expected one of"),
         (rules_of_no_use, {}, "playbook", "warning", "before they are mended"),
