@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner
 
 from assist.access.accounts import add_user
+from assist.access.audit import open_audit
 from assist.commands.main import app
 from assist.doctor import hearing, judging, machine
 from assist.doctor.examine import examine
@@ -156,7 +158,6 @@ def overdue(settings, tmp_path):
 
 
 def audit_changed(settings, tmp_path):
-    from assist.access.audit import open_audit
 
     with_a_call(settings, datetime.now(UTC))
     store = open_store(settings.store_url)
