@@ -158,7 +158,6 @@ def overdue(settings, tmp_path):
 
 
 def audit_changed(settings, tmp_path):
-
     with_a_call(settings, datetime.now(UTC))
     store = open_store(settings.store_url)
     open_audit(store.people, settings.data).note("Q", "qa", "look", "k1").result()
