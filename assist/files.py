@@ -26,7 +26,7 @@ def make_secret(path: Path, secret: bytes) -> None:
     Raises:
         OSError: there is no room for it, or it may not be written there.
     """
-    part = _beside(path)
+    part = beside(path)
     try:
         with open(part, "xb", opener=_private) as file:
             file.write(secret)
@@ -86,7 +86,7 @@ def check_file(out: Path | None, *begins: str) -> None:
         if out.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if out.is_file() or not out.exists():
-            part = _beside(out.resolve())
+            part = beside(out.resolve())
             _write(part, ())
             part.unlink()
     except OSError as error:
@@ -106,7 +106,7 @@ def _unwritten(out: Path, error: OSError) -> AssistError:
 
 def _replace(path: Path, parts: Iterable[str]) -> None:
     """Whole or not at all, with the rights of the file that was there."""
-    part = _beside(path)
+    part = beside(path)
     try:
         _write(part, parts)
         if path.exists():
@@ -121,6 +121,6 @@ def _write(path: Path, parts: Iterable[str]) -> None:
         file.writelines(parts)
 
 
-def _beside(path: Path) -> Path:
+def beside(path: Path) -> Path:
     """A name in the same folder that nothing has, for what becomes that file when it is whole."""
     return path.with_name(f"{path.name}.{token_hex(8)}")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from errno import ENOSPC
 from pathlib import Path
 from typing import Literal
@@ -41,7 +41,7 @@ from assist.records.library import Library
 from assist.settings import KeepSettings, LoginSettings, Settings, load_settings
 from assist.store.people import AuditEntry, AuditRow
 from assist.store.recordings import Recordings
-from assist.store.rows import Hold, Review
+from assist.store.rows import Hold, Review, stamp
 from assist.store.sqlite import SqliteStore
 from assist.store.store import Store, open_store
 from overlay.access import Access
@@ -281,6 +281,28 @@ def test_the_log_loses_its_oldest_entries_and_is_still_a_chain_that_cannot_be_sh
     for forged in (None, (20, rows[0].seal, cut[2]), (19, "0" * 64, cut[2]), (18, cut[1], cut[2])):
         assert verify(rows[1:] if forged and forged[0] == 20 else rows, head, key, forged).problem
     assert verify([], head, key, (21, rows[-1].seal, cut[2])).problem
+
+
+def test_a_wrong_clock_keeps_no_old_entry_and_takes_no_new_one_and_what_a_hold_keeps_is_not_due(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    now, audit, keep = datetime.now(UTC), open_audit(store.people, tmp_path), KeepSettings()
+
+    def note(*dated: tuple[int, str]) -> None:
+        times = [((now + timedelta(days=days)).isoformat(timespec="milliseconds"), call) for days, call in dated]
+        audit.append([AuditEntry(at, "Q", "qa", "look", call) for at, call in times]).result()
+
+    def left() -> list[int]:
+        assert audit.verify().problem == ""
+        return [row.n for row in store.people.audit()]
+
+    note((-900, "k1"), (1_100, "k1"), (-700, "k1"), (1_200, "k1"), (-300, "k1"), (-200, "k1"))
+    assert purge(store, keep, tmp_path, now).audit == 3 and left() == [4, 5, 6], "nobody knows the age of 4 yet"
+    store.hold(Hold("k2", "legal", "case 7", stamp())).result()
+    note((-800, "k1"), (-800, "k2"), (-800, "k1"))
+    assert purge(store, keep, tmp_path, now).audit == 0 and left() == [4, 5, 6, 7, 8, 9]
+    for removed in (4, 0):
+        assert purge(store, keep, tmp_path, now + timedelta(days=250)).audit == removed and left() == [8, 9]
 
 
 def test_a_row_changed_in_the_database_file_is_found_by_the_command(store: SqliteStore, tmp_path: Path) -> None:

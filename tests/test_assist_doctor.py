@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner
 
 from assist.access.accounts import add_user
+from assist.access.audit import open_audit
 from assist.commands.main import app
 from assist.doctor import hearing, judging, machine
 from assist.doctor.examine import examine
@@ -156,8 +158,6 @@ def overdue(settings, tmp_path):
 
 
 def audit_changed(settings, tmp_path):
-    from assist.access.audit import open_audit
-
     with_a_call(settings, datetime.now(UTC))
     store = open_store(settings.store_url)
     open_audit(store.people, settings.data).note("Q", "qa", "look", "k1").result()
@@ -207,6 +207,11 @@ def keys_begun_anew(settings, tmp_path):
     recordings.keys.encrypt_text("k2", "words")
 
 
+def keys_gone(settings, tmp_path):
+    with closing(open_store(settings.store_url)) as store:
+        open_audit(store.people, settings.data).note_command("backup", "new.backup")
+
+
 def rules_of_no_use(settings, tmp_path):
     own_rules(settings, tmp_path, RULE.replace("cancel_threat", "canceling"))
 
@@ -242,6 +247,7 @@ def nothing(settings, tmp_path):
         (keys_cut_short, {}, "keys", "bad", "put the newest copy of it back"),
         (keys_emptied, {}, "keys", "bad", "emptied, or its first use was cut short; put the newest copy of it back"),
         (keys_begun_anew, {}, "keys", "bad", "the keys of 1 recordings are not in it; put the newest copy of it back"),
+        (keys_gone, {}, "keys", "bad", "not there, though backups were made; put the newest copy of it back"),
         (restored_over, {}, "put aside", "warning", "0 days ago"),
         (rules_of_no_use, {}, "rules", "bad", "own.blue-shed: signal: expected one of"),
         (rules_of_no_use, {}, "playbook", "warning", "before they are mended"),

@@ -18,8 +18,9 @@ from assist.access.audit import open_audit
 from assist.commands.main import app
 from assist.errors import AssistError
 from assist.events import CallStarted
-from assist.privacy.retention import erase, without_words
+from assist.privacy.retention import erase, erase_due, find_due, without_words
 from assist.records.folding import fold
+from assist.settings import KeepSettings
 from assist.store import backups, sqlite
 from assist.store.backups import restore_backup, write_backup
 from assist.store.checking import check_store
@@ -68,6 +69,9 @@ def store(tmp_path):
 
 def test_a_backup_holds_nobodys_words_in_the_clear_and_comes_back_whole(tmp_path, store):
     assert not {name for name, _ in hits(tmp_path, CANARY, OTHER)} & {"old.backup", "keys.db"}
+    (tmp_path / "new.backup.part").write_text("somebody's own")
+    write_backup(store, tmp_path / "new.backup")
+    assert (tmp_path / "new.backup.part").read_text() == "somebody's own"
     store.close()
     before = rows(tmp_path)
     restore_backup(tmp_path / "old.backup", f"sqlite:///{tmp_path / 'data' / 'assist.db'}")
@@ -85,6 +89,44 @@ def test_an_old_backup_does_not_bring_an_erased_call_back(tmp_path, store):
     assert again.record("k1") is None and again.reviews("k1") == []
     assert len(again.records(RecordQuery(words=OTHER))) == 1 and len(again.events("k2")) == 2
     again.close()
+
+
+def test_nor_does_an_older_copy_of_the_keys_that_was_put_back_and_the_command_says_what_it_takes(tmp_path, store):
+    data, url = tmp_path / "data", f"sqlite:///{tmp_path / 'data' / 'assist.db'}"
+    keys = Keyring.beside(data / "assist.db")
+    run = lambda *line: CliRunner().invoke(app, [*line, "--data", str(data)])  # noqa: E731
+    older = shutil.copy(data / "keys.db", tmp_path)
+    store.close()
+    assert run("backup", str(tmp_path / "new.backup")).exit_code == 0
+    assert "in the place of every copy" in run("privacy", "erase", "k1", "--yes").stdout
+    shutil.copy(older, data / "keys.db")
+    with closing(open_store(url)) as again:
+        found = find_due(again, KeepSettings(), datetime.now(UTC), data)
+        assert (found.words, found.records) == ((), ("k1",)) and keys.calls() == {"k1", "k2"}
+        erase_due(again, open_audit(again.people, data), KeepSettings(), data, datetime.now(UTC), found)
+        assert keys.calls() == {"k2"}
+    shutil.copy(older, data / "keys.db")
+    assert "1 call(s) of it stay out" in run("restore", str(tmp_path / "old.backup")).stdout
+    assert keys.calls() == {"k2"} and [call for call, *_ in rows(tmp_path)[0]] == ["k2"]
+    assert not hits(data, CANARY)
+    (data / "keys.db").unlink()
+    assert "were not destroyed" in run("privacy", "erase", "k2", "--yes").stdout
+
+
+def test_a_store_put_aside_does_not_bring_back_what_was_refused_since_and_loses_nothing_that_is_only_not_there(
+    tmp_path, store
+):
+    data, url = tmp_path / "data", f"sqlite:///{tmp_path / 'data' / 'assist.db'}"
+    with_a_call(store, "k3", "marmalade")
+    store.set_gate("k3", StoredGate("all-party", "granted", "dana", at=stamp())).result()
+    store.close()
+    former = restore_backup(tmp_path / "old.backup", url).former
+    with closing(open_store(url)) as again:
+        again.set_gate("k1", StoredGate("all-party", "refused", "dana", at=stamp())).result()
+        again.erase(["k1"]).result()
+    assert restore_backup(former, url).erased == 1
+    assert [call for call, *_ in rows(tmp_path)[0]] == ["k2", "k3"]
+    assert {name for name, _ in hits(data, CANARY)} == {former.name}
 
 
 def test_nor_does_one_that_was_being_made_while_the_call_was_erased(tmp_path, store, monkeypatch):
@@ -156,16 +198,19 @@ def test_a_restore_keeps_what_was_decided_since_the_backup(tmp_path, store):
     for call in ("k1", "k2"):
         store.set_gate(call, agreed).result()
     released, held = Hold("k1", "legal", "case 7", stamp()), Hold("k2", "legal", "case 8", stamp())
-    store.hold(released).result()
+    for each in (released, Hold("k0", "legal", "case 6", stamp())):
+        store.hold(each).result()
     write_backup(store, tmp_path / "new.backup")
-    store.release("k1").result()
+    for call in ("k0", "k1"):
+        store.release(call).result()
+    open_audit(store.people, tmp_path / "data").note_command("release", "k0")
     store.hold(held).result()
     store.set_gate("k2", refused).result()
     store.set_gate("k3", refused).result()
     store.close()
     restore_backup(tmp_path / "new.backup", url)
     again = open_store(url)
-    assert again.holds() == [released, held], "one more is safe, one less is not"
+    assert again.holds() == [released, held], "k0's release is in the audit log; else one more is safe"
     assert [again.gate(call) for call in ("k1", "k2", "k3")] == [agreed, refused, refused]
     again.close()
 
@@ -472,6 +517,9 @@ def test_an_erasure_that_damaged_keys_hold_up_says_so_and_is_done_when_they_are_
     erased = store.erase(["k1"])
     said = told.get(timeout=30)
     assert "keys.db: " in said and "put the newest copy of it back" in said and "restore" not in said
+    with_a_call(store, "k2", OTHER)
+    store.set_gate("k2", StoredGate("all-party", "granted", "dana", 5, "dana", stamp())).result(10)
+    assert store.record("k2") and store.record("k1") and not erased.done(), "nothing else waits"
     shutil.copy(copy, data / "keys.db")
     erased.result(30)
     assert told.get(timeout=30) is None

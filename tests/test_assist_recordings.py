@@ -25,10 +25,12 @@ from assist.live.runs import FAILURES
 from assist.privacy.redaction import is_masked
 from assist.privacy.retention import erase, export, find_due
 from assist.records import library as library_module
+from assist.records.filing import close_interrupted
 from assist.records.library import Library
 from assist.settings import KeepSettings, load_settings
 from assist.store.keys import Keyring
 from assist.store.recordings import MU_LAW_TO_PCM, RATE, RecordingFile, Recordings, encode_mu_law
+from assist.store.rows import Hold, stamp
 from assist.store.store import open_store
 from audio.events import SAMPLE_RATE, Chunk, Speaker, Utterance
 from overlay.app import create_app
@@ -196,6 +198,33 @@ def test_a_refusal_deletes_the_recording_at_once_and_with_its_key(tmp_path):
         await hear(stage, 35, {37: [talk(35_100)]})
         await stage.end()
         assert not path.exists()
+
+    on_a_call(tmp_path, scene)
+
+
+def test_a_refusal_of_a_call_on_hold_ends_the_hearing_and_what_is_there_goes_when_it_is_released(tmp_path):
+    async def scene(stage):
+        store, path = stage.service.store, Recordings(tmp_path).path(stage.call)
+        await hear(stage, 35, {2: [talk(0)]})
+        await stage.written()
+        await written(stage)
+        before = store.raw_events(stage.call)
+        await asyncio.to_thread(store.hold(Hold(stage.call, "legal", "case 7", stamp())).result)
+        act(stage, "consent", "refused")
+        await stage.written()
+        await written(stage)
+        await hear(stage, 2, {36: [talk(35_100)]})
+        assert stage.ears.silent_ms == 2_000
+        await stage.end()
+        *kept, (_, what, _) = store.raw_events(stage.call)
+        assert kept == before and what == "Action" and store.record(stage.call) is None
+        assert at(played(tmp_path, stage.call), 0, 2_000).any()
+        assert [(row.entry.what, row.entry.target) for row in store.people.audit()] == [("refused-on-hold", stage.call)]
+        assert close_interrupted(store) == [] and store.raw_events(stage.call)[:-1] == before
+        assert find_due(store, KeepSettings(), later(0), tmp_path).held == (stage.call,)
+        await asyncio.to_thread(store.release(stage.call).result)
+        assert (await asyncio.to_thread(purge, store, KeepSettings(), tmp_path, later(0))).records == (stage.call,)
+        assert store.raw_events(stage.call) == [] and not path.exists()
 
     on_a_call(tmp_path, scene)
 

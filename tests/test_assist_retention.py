@@ -72,8 +72,7 @@ def later(days):
 def purge(store, keep, data, now):
     """A retention run whose clock nobody doubts; what was taken out."""
     found = find_due(store, keep, now, data)
-    erase_due(store, open_audit(store.people, data), keep, data, now, found)
-    return found
+    return erase_due(store, open_audit(store.people, data), keep, data, now, found)
 
 
 def test_an_erased_call_is_in_no_file_and_the_other_one_is_whole(tmp_path):
@@ -204,9 +203,16 @@ def test_words_go_from_the_record_and_from_the_log_at_once_or_from_neither(tmp_p
 
 def test_a_call_on_hold_is_neither_purged_nor_erased_until_it_is_released(tmp_path):
     def check(store, one, two):
+        found = find_due(store, KEEP, later(366), tmp_path)
         store.hold(Hold(one, "legal", "case 7", "2026-01-01")).result()
-        found = purge(store, KEEP, tmp_path, later(366))
-        assert (found.records, found.held) == ((two,), (one,))
+        words = without_words(store.record(one))
+        for erased in (store.erase([two, one]), store.erase_words(one, words), store.delete_gates([one])):
+            assert erased.exception(10).code == "on-hold"
+        assert store.events(one) and store.events(two) and store.gate(one)
+        assert find_due(store, KEEP, later(366), tmp_path).held == (one,)
+        done = erase_due(store, open_audit(store.people, tmp_path), KEEP, tmp_path, later(366), found)
+        assert set(found.records) == {one, two} and (done.records, done.held) == ((two,), (one,)), "held since"
+        assert find_due(store, KEEP, later(366), tmp_path).records == ()
         with pytest.raises(AssistError, match="on hold \\(legal: case 7\\); release it first"):
             erase(store, tmp_path, [one])
         assert hits(tmp_path, CANARY)

@@ -89,9 +89,9 @@ class Audit:
         while some := list(islice(left, BATCH_SIZE)):
             self.append([AuditEntry(_now(), who, "command", what, target, detail) for target in some]).result()
 
-    def shorten(self, before: str, held: Collection[str]) -> Future[None]:
+    def shorten(self, before: str, now: str, held: Collection[str]) -> Future[None]:
         """Delete the entries before a time (ISO 8601, UTC), up to the first about a call on hold (`held`)."""
-        return self._people.shorten_audit(before, held, seals_of(self._key))
+        return self._people.shorten_audit(before, now, held, seals_of(self._key))
 
     def verify(self) -> AuditCheck:
         """Check every seal."""

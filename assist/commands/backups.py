@@ -72,7 +72,8 @@ def restore(
     if restored.people_of_backup:
         text = (
             "Who may log in is as in the backup, for the store that was there is damaged or no later state of it: "
-            "see `assist users list`, and take out again whoever should not be in it."
+            "see `assist users list`, and take out again whoever should not be in it. If keys.db is a copy from before "
+            "an erasure, that call may be back: erase it again."
         )
         console.print(complete(text), soft_wrap=True)
     if restored.left_out:
@@ -81,6 +82,8 @@ def restore(
             "erased since, or that is not the file it was made with; then put the right one there and restore again."
         )
         console.print(text, soft_wrap=True)
+    if restored.erased:
+        console.print(f"{restored.erased} call(s) of it stay out: they were erased since.", soft_wrap=True)
     if restored.former is not None:
         text = (
             f"The former store is {restored.former}: erasure does not reach it, and retention removes it only after "

@@ -83,6 +83,7 @@ def privacy_erase(
     """Take calls out for good: tables, full-text index, write-ahead log, record files. Also while the server runs."""
     from assist.access.audit import open_audit
     from assist.privacy.retention import check_erasable, erase
+    from assist.store.paths import keys_path
 
     settings = load_settings(config, data=data)
     chosen = _calls(settings, calls, customer)
@@ -101,7 +102,20 @@ def privacy_erase(
                 audit.note_command_for_each("erase", chosen)
             raise
         audit.note_command_for_each("erase", chosen)
-    console.print(f"erased: {len(chosen)} call(s); backups can no longer bring them back; exports are yours to remove")
+        backed_up = store.people.last_audit_entry("backup") is not None
+    console.print(f"erased: {len(chosen)} call(s); exports are yours to remove", soft_wrap=True)
+    if backed_up and not keys_path(settings.data).exists():
+        text = (
+            f"Their keys were not destroyed: {keys_path(settings.data)} is not there, and with a copy of it a backup "
+            "brings them back. Put the newest copy there: `assist retention run` then destroys their keys."
+        )
+        console.print(complete(text), soft_wrap=True)
+    elif backed_up:
+        text = (
+            "A backup brings them back only with a copy of keys.db from before now: put the present "
+            f"{keys_path(settings.data)} in the place of every copy that you keep."
+        )
+        console.print(text, soft_wrap=True)
 
 
 @privacy_app.command("hold")
@@ -240,7 +254,7 @@ def retention_run(
         audit, now = open_audit(store.people, settings.data), datetime.now(UTC)
         found = find_due(store, settings.keep, now, settings.data)
         begin_run(store, audit, found, now, by=system_user(), is_confirmed=is_confirmed)
-        erase_due(store, audit, settings.keep, settings.data, now, found)
+        found = erase_due(store, audit, settings.keep, settings.data, now, found)
     console.print(
         f"taken out: words of {len(found.words)} calls, {len(found.recordings)} recordings, {len(found.records)} "
         f"records, {len(found.gates)} consent rows, {found.audit} old entries of the audit log, {len(found.stores)} "

@@ -18,7 +18,7 @@ from assist.privacy.retention import EARLIEST_CALL
 from assist.settings import Settings
 from assist.store.backups import former_stores
 from assist.store.checking import StoreState, check_store, is_disk_encrypted
-from assist.store.keys import check_keys
+from assist.store.keys import RESTORE_ADVICE, check_keys
 from assist.store.paths import gate_key_path, keys_path, store_path
 from assist.store.recordings import RATE, Recordings
 from assist.store.store import open_reader
@@ -138,8 +138,19 @@ def keys(settings: Settings) -> Iterator[Finding]:
     if recorded:  # of one without its words only the file is left, and that is retention's
         with suppress(AssistError), closing(open_reader(settings.store_url)) as store:
             recorded = sorted(store.calls_with_events().intersection(recorded))
-    if problem := check_keys(keys_path(settings.data), recorded):
+    path = keys_path(settings.data)
+    if problem := check_keys(path, recorded):
         yield bad("keys", f"keys.db: {problem}")
+    elif not path.exists() and _was_backed_up(settings):
+        yield bad("keys", f"keys.db is not there, though backups were made{RESTORE_ADVICE}")
+
+
+def _was_backed_up(settings: Settings) -> bool:
+    state = store_state(settings)
+    if state.schema != state.supported:  # none yet that this version reads
+        return False
+    with closing(open_reader(settings.store_url)) as store:
+        return store.people.last_audit_entry("backup") is not None
 
 
 def put_aside(settings: Settings) -> Iterator[Finding]:

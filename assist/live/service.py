@@ -260,7 +260,12 @@ class Service:
         )
         live.pulse = lambda: self.screens.pulse(call, session.now_ms, session.escalation.score)
         if self.settings.recordings:
-            live.recorder = CallRecorder(Recordings(self.settings.data), call, tuple(source.speakers))
+            live.recorder = CallRecorder(
+                Recordings(self.settings.data),
+                call,
+                tuple(source.speakers),
+                lambda: any(hold.call == call for hold in self.store.holds()),
+            )
         call_log = CallLog(self.store, call)
         call_log.restore(session)
         self.calls[call], self.call_logs[call] = live, call_log
@@ -369,6 +374,8 @@ class Service:
     def _not_erased(self, call: str, error: BaseException) -> None:
         text = f"what a pause or a refused consent takes out may still be on disk: {error}"
         log.error("call %s: %s", call, text)
+        if isinstance(error, AssistError) and error.code == "on-hold":
+            self.audit.note("", "program", "refused-on-hold", call)
         if (live := self.calls.get(call)) is not None:
             live.report_trouble(Trouble(live.session.now_ms, "not-erased", text))
 

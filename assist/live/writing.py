@@ -106,6 +106,7 @@ class Shorten(_Request):
 
     write: Literal["shorten"] = "shorten"
     before: str
+    now: str
     held: list[str]
 
 
@@ -162,7 +163,7 @@ async def _apply(owner: StoreOwner, request: WriteRequest) -> None:
         case Note():
             receipt = owner.audit.append(request.entries)
         case Shorten():
-            receipt = owner.audit.shorten(request.before, request.held)
+            receipt = owner.audit.shorten(request.before, request.now, request.held)
         case PutHold():
             receipt = store.hold(request.hold)
         case Release():
@@ -254,8 +255,8 @@ class _RemotePeople(People):
     def append_audit(self, entries: Sequence[AuditEntry], seals: Seals) -> Future[None]:
         return _send(self._socket_file, Note(entries=list(entries)))
 
-    def shorten_audit(self, before: str, held: Collection[str], seals: Seals) -> Future[None]:
-        return _send(self._socket_file, Shorten(before=before, held=sorted(held)))
+    def shorten_audit(self, before: str, now: str, held: Collection[str], seals: Seals) -> Future[None]:
+        return _send(self._socket_file, Shorten(before=before, now=now, held=sorted(held)))
 
 
 def _send(socket_file: Path, request: WriteRequest) -> Future[None]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -54,8 +55,10 @@ class UtteranceSpans(NamedTuple):
 class RecordingWriter:
     """Writes one call's recording on a thread of its own: key, encryption and disk never block the event loop."""
 
-    def __init__(self, recordings: Recordings, call: str, speakers: tuple[Speaker, ...]) -> None:
-        self._recordings, self._call, self._speakers = recordings, call, speakers
+    def __init__(
+        self, recordings: Recordings, call: str, speakers: tuple[Speaker, ...], is_held: Callable[[], bool]
+    ) -> None:
+        self._recordings, self._call, self._speakers, self._is_held = recordings, call, speakers, is_held
         self._file: RecordingFile | None = None
         self._thread = ThreadPoolExecutor(1, "sound")
         self._pending: deque[Future[None]] = deque()
@@ -65,7 +68,7 @@ class RecordingWriter:
         self._pending.append(self._thread.submit(self._append, second, frame))
 
     def discard(self) -> None:
-        """Delete the recording, after what was queued before."""
+        """Delete the recording, after what was queued before; not that of a call on hold."""
         self._pending.append(self._thread.submit(self._discard))
 
     def failure(self) -> Exception | None:
@@ -94,6 +97,8 @@ class RecordingWriter:
             self._file.append(frame)
 
     def _discard(self) -> None:
+        if self._is_held():
+            return
         with contextlib.suppress(OSError):
             if self._file is not None:
                 self._file.close()
@@ -112,6 +117,8 @@ class CallRecorder:
     recordings: Recordings
     call: str
     speakers: tuple[Speaker, ...]
+    is_held: Callable[[], bool] = lambda: False
+    """Whether the call is on hold: then a refusal ends the recording, but does not delete it."""
     _frames: dict[int, MuLaw] = field(default_factory=dict)
     """Second of the call -> its frame, shape (RATE, channels)."""
     _spans: dict[str, UtteranceSpans] = field(default_factory=dict)
@@ -127,7 +134,7 @@ class CallRecorder:
     _failed: bool = False
 
     def __post_init__(self) -> None:
-        self._writer = RecordingWriter(self.recordings, self.call, self.speakers)
+        self._writer = RecordingWriter(self.recordings, self.call, self.speakers, self.is_held)
 
     def push(self, chunk: Chunk, offset_ms: int, consent: Consent, *, suspended: bool) -> list[Trouble]:
         """Add the next chunk and write what has waited for DELAY_MS.
@@ -230,7 +237,10 @@ class CallRecorder:
         return np.where(allowed, frame, np.uint8(MU_LAW_SILENCE))
 
     def _discard(self) -> None:
-        """Delete everything: consent was refused. The store deletes the call's key, should the file remain."""
+        """Delete everything, unless on hold: consent was refused.
+
+        The store deletes the call's key, should the file remain.
+        """
         self._writer.discard()
         self._has_consent = False
         self._frames.clear()

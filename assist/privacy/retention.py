@@ -23,8 +23,10 @@ from typing import Any
 from assist.access.audit import Audit
 from assist.errors import AssistError
 from assist.events import CallStarted
+from assist.privacy.consent import Consent
 from assist.settings import KeepSettings
 from assist.store.backups import former_stores, has_holds
+from assist.store.keys import Keyring
 from assist.store.paths import store_path
 from assist.store.recordings import Recordings
 from assist.store.rows import StoredCall, stamp
@@ -51,7 +53,7 @@ class Due:
     words: tuple[str, ...]
     """Calls whose words are due, also those of which only record files are left."""
     records: tuple[str, ...]
-    """Calls that are due to be erased completely."""
+    """Calls that are due to be erased completely, also those that were erased and have a key again."""
     gates: tuple[str, ...]
     """Calls whose gate is due: the last row about them."""
     held: tuple[str, ...]
@@ -59,7 +61,7 @@ class Due:
     recordings: tuple[str, ...] = ()
     """Calls whose recordings are due: too old, or left over from an erased call."""
     audit: int = 0
-    """Number of audit entries that are too old, including those kept for a call on hold."""
+    """Number of audit entries that are too old, and no call on hold keeps."""
     stores: tuple[Path, ...] = ()
     """Former stores, kept by restores so long ago that every word in them is due."""
 
@@ -93,10 +95,11 @@ def find_due(store: Store, keep: KeepSettings, now: datetime, data: Path | None 
             continue
         (held if call in holds else found).append(call)
     for stored in _calls_without_record(store):
-        # One day more than the words' retention period: no live call is so old.
-        if _age(stored.started_at, now) > timedelta(days=keep.transcript_days + 1):
+        # One day more than the words' retention period: no live call is so old. Refused: kept for a hold.
+        if _is_refused(store, stored.call) or _age(stored.started_at, now) > timedelta(days=keep.transcript_days + 1):
             (held if stored.call in holds else records).append(stored.call)
     if data is not None:
+        records += [call for call in _erased_with_key(store, data) if call not in holds]
         left = _orphaned_record_files(store, data, now - timedelta(days=keep.transcript_days))
         words += [call for call in left if call not in holds]
         held += [call for call in left if call in holds and call not in held]
@@ -109,18 +112,21 @@ def find_due(store: Store, keep: KeepSettings, now: datetime, data: Path | None 
         tuple(gates),
         tuple(held),
         tuple(call for call in sounds if call not in holds),
-        store.people.count_audit_before(stamp(now - timedelta(days=keep.audit_days))),
+        store.people.count_old_audit(*_audit_times(keep, now), holds),
         tuple(_due_former_stores(data, now - timedelta(days=keep.transcript_days))) if data is not None else (),
     )
 
 
-def erase_due(store: Store, audit: Audit, keep: KeepSettings, data: Path, now: datetime, found: Due) -> None:
-    """Erase what was found to be due; returns when its bytes are gone.
+def erase_due(store: Store, audit: Audit, keep: KeepSettings, data: Path, now: datetime, found: Due) -> Due:
+    """Erase what was found to be due; returns what that was, when its bytes are gone.
+
+    Not what is on hold by now: somebody may have been asked since it was found.
 
     Raises:
         AssistError: code files-left, naming the files that cannot be removed, when all else is erased; as the store,
             where it cannot erase something.
     """
+    found = _without_held(found, store, keep, now)
     records = ((call, store.record(call)) for call in found.words)
     receipts = [store.erase_words(call, without_words(record)) for call, record in records if record is not None]
     store.delete_gates(found.gates).result()
@@ -136,11 +142,30 @@ def erase_due(store: Store, audit: Audit, keep: KeepSettings, data: Path, now: d
         if found.records:
             steps.callback(_erase, store, data, found.records, left)
         steps.callback(_remove_files_of, data, found.words, left)
+    return found
+
+
+def _without_held(found: Due, store: Store, keep: KeepSettings, now: datetime) -> Due:
+    """What is due without the calls that are on hold now."""
+    holds = {hold.call for hold in store.holds()}
+    parts = {name: getattr(found, name) for name in ("words", "records", "gates", "recordings")}
+    return replace(
+        found,
+        **{name: tuple(call for call in calls if call not in holds) for name, calls in parts.items()},
+        held=tuple(
+            dict.fromkeys((*found.held, *(call for calls in parts.values() for call in calls if call in holds)))
+        ),
+        audit=store.people.count_old_audit(*_audit_times(keep, now), holds),
+    )
+
+
+def _audit_times(keep: KeepSettings, now: datetime) -> tuple[str, str]:
+    """Entries before the first time are too old, those after the second are of a clock set ahead."""
+    return stamp(now - timedelta(days=keep.audit_days)), stamp(now)
 
 
 def _shorten_audit_log(audit: Audit, store: Store, keep: KeepSettings, now: datetime) -> None:
-    held = {hold.call for hold in store.holds()}
-    audit.shorten(stamp(now - timedelta(days=keep.audit_days)), held).result()
+    audit.shorten(*_audit_times(keep, now), {hold.call for hold in store.holds()}).result()
 
 
 def without_words(record: dict[str, Any]) -> dict[str, Any]:
@@ -190,13 +215,14 @@ def _erase(store: Store, data: Path, calls: Sequence[str], left: list[str]) -> N
 def check_erasable(store: Store, data: Path, calls: Sequence[str]) -> None:
     """Check that calls exist and are not on hold.
 
-    Those of which only files are left exist: their erasure was interrupted, or the store was restored since.
+    Those of which only files or a key are left exist: their erasure was interrupted, or the store or the keys were put
+    back since.
 
     Raises:
-        AssistError: code call-unknown or on-hold, naming the first one that is.
+        AssistError: code call-unknown or on-hold, naming the first one that is; keys-failed.
     """
-    files = {*_record_files(data), *Recordings(data).calls()}
-    check_known(store, [call for call in calls if call not in files])
+    left = {*_record_files(data), *Recordings(data).calls(), *_keyring(data).calls()}
+    check_known(store, [call for call in calls if call not in left])
     held = {hold.call: hold for hold in store.holds()}
     for call in calls:
         if call in held:
@@ -276,6 +302,26 @@ def _calls_without_record(store: Store) -> list[StoredCall]:
     """Calls with events and without a record: live, or interrupted and not closed since."""
     logged = store.calls_with_events()
     return [each for each in store.calls("live") if each.call in logged and store.record(each.call) is None]
+
+
+def _is_refused(store: Store, call: str) -> bool:
+    gate = store.gate(call)
+    return gate is not None and gate.consent == Consent.REFUSED
+
+
+def _keyring(data: Path) -> Keyring:
+    return Keyring.beside(store_path(data))
+
+
+def _erased_with_key(store: Store, data: Path) -> list[str]:
+    """Calls that were erased and have a key again: an older copy of the keys was put back."""
+    try:
+        keys = _keyring(data).calls()
+    except AssistError:  # damaged: nothing is known
+        return []
+    unknown = keys.difference(stored.call for stored in store.calls())
+    erased = store.people.audit_targets("erase") if unknown else set()
+    return sorted(call for call in unknown if call in erased or _is_refused(store, call))
 
 
 def _age(started_at: str, now: datetime) -> timedelta:

@@ -27,14 +27,19 @@ def file_record(store: Store, call: str, state: str) -> IncidentRecord:
 
 
 def close_interrupted(store: Store) -> list[str]:
-    """Close the calls that an earlier run of the program left open; returns their ids."""
+    """Close the calls that an earlier run of the program left open; returns their ids.
+
+    A call that was refused and is on hold stays as it is, without a record, until it is released; what waits for
+    damaged keys holds up no start.
+    """
     interrupted = []
+    erasures = []
     for stored in store.calls("live"):
         events, gate = store.events(stored.call), store.gate(stored.call)
         refused = gate is not None and gate.consent == Consent.REFUSED  # and could not be erased at once
         # Without CallStarted: interrupted before its first event was stored.
         if refused or not events or not isinstance(events[0][1], CallStarted):
-            store.erase([stored.call]).result()
+            erasures.append(store.erase([stored.call]))
             continue
         last_n, last = events[-1]
         if not isinstance(last, CallEnded):
@@ -42,4 +47,9 @@ def close_interrupted(store: Store) -> list[str]:
             store.append(stored.call, last_n + 1, CallEnded(at_ms, "interrupted")).result()
         file_record(store, stored.call, "interrupted")
         interrupted.append(stored.call)
+    store.flush().result()
+    for erasure in erasures:
+        error = erasure.exception() if erasure.done() else None
+        if error is not None and getattr(error, "code", "") != "on-hold":
+            raise error
     return interrupted

@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from assist.errors import AssistError
-from assist.store.keys import Keyring, decrypt_copy
+from assist.files import beside
+from assist.store.keys import Keyring, decrypt_copy, delete_calls
 from assist.store.lock import StoreLock
 from assist.store.schema import (
     SCHEMA_VERSION,
@@ -44,9 +45,8 @@ def write_backup(store: Store, out: Path) -> int:
     """
     if out.exists():
         raise AssistError("backup-exists", f"{out} exists already: expected a new file's name")
-    part = out.with_name(out.name + ".part")
+    part = beside(out)
     try:
-        part.unlink(missing_ok=True)
         store.backup(part)
         check_backup(part)
         os.replace(part, out)
@@ -66,6 +66,8 @@ class Restored:
     """Where the store that was there is kept; None: there was none."""
     left_out: int
     """Number of calls of the backup that cannot be decrypted: their keys are gone, as those of erased calls are."""
+    erased: int
+    """Number of other calls of the backup that were erased since, as the store that was there shows."""
     people_of_backup: bool
     """Users and audit log are the backup's: the store that was there is damaged, or no later state of the backup's."""
 
@@ -104,9 +106,14 @@ def _replace_store(backup: Path, target: Path, audit_log: bool) -> Restored:
     try:
         shutil.copyfile(backup, restored)
         restored.chmod(0o600)
-        left_out = decrypt_copy(restored, Keyring.beside(target))
+        keys = Keyring.beside(target)
+        erased: list[str] = []
         if target.exists():
             _checkpoint(target)
+            erased = _leave_out_erased(target, restored, keys)
+        left_out = decrypt_copy(restored, keys)
+        if target.exists():
+            _drop_released_holds(target, restored)
             _carry_holds_and_gates(target, restored)
             people_kept = _carry_people(target, restored)
             left_out = _carry_calls_without_words(target, restored, left_out)
@@ -119,7 +126,7 @@ def _replace_store(backup: Path, target: Path, audit_log: bool) -> Restored:
         os.replace(restored, target)
     finally:
         remove_all_leftovers(target)
-    return Restored(kept, len(left_out), not people_kept)
+    return Restored(kept, len(left_out), len(erased), not people_kept)
 
 
 def _keep_former(target: Path) -> Path:
@@ -132,6 +139,41 @@ def _keep_former(target: Path) -> Path:
     except OSError:  # a file system without hard links
         os.replace(target, kept)
     return kept
+
+
+def _leave_out_erased(former: Path, restored: Path, keys: Keyring) -> list[str]:
+    """Delete from the copy what was erased since the backup, with its keys, which an older copy of them has.
+
+    That is what the former store has not, and its audit log or its gate names erased or refused. A call that it only
+    lacks may never have been in it.
+    """
+    try:
+        with closing(_open_immutable(former)) as reader:
+            erased = {call for (call,) in reader.execute("SELECT target FROM audit WHERE what = 'erase'")}
+            erased |= {call for (call,) in reader.execute("SELECT call FROM gates WHERE consent = 'refused'")}
+            erased -= {call for (call,) in reader.execute("SELECT call FROM calls")}
+    except sqlite3.Error:
+        return []  # not readable: nothing is known
+    with closing(sqlite3.connect(restored)) as copy, copy:
+        found = [call for (call,) in copy.execute("SELECT call FROM calls") if call in erased]
+        delete_calls(copy, found)
+    if erased:
+        keys.destroy(erased & keys.calls())
+    return found
+
+
+def _drop_released_holds(former: Path, restored: Path) -> None:
+    """Delete the holds of the backup that were released since, by the former store's audit log."""
+    released = "SELECT max(at) FROM audit WHERE what = 'release' AND target = ?"
+    try:
+        with closing(_open_immutable(former)) as reader, closing(sqlite3.connect(restored)) as writer, writer:
+            held = {call for (call,) in reader.execute("SELECT call FROM holds")}
+            for call, since in writer.execute("SELECT call, at FROM holds").fetchall():
+                [last] = reader.execute(released, (call,)).fetchone()
+                if call not in held and last is not None and last >= since:
+                    writer.execute("DELETE FROM holds WHERE call = ?", (call,))
+    except sqlite3.DatabaseError:
+        return  # not readable: one hold more is safe
 
 
 def _carry_holds_and_gates(former: Path, restored: Path) -> None:

@@ -9,12 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Table, delete, text
+from sqlalchemy import Connection, Table, delete, select, text
 
+from assist.errors import AssistError
 from assist.store import schema
 
 CALL_TABLES = (schema.events, schema.records, schema.reviews, schema.calls)
 """Tables with the content of a call. Its gate stays: that consent was refused, and by whom, is no content."""
+
+
+def check_not_held(connection: Connection, calls: Sequence[str]) -> None:
+    """Check, in the transaction that erases them, that no call is on hold.
+
+    Raises:
+        AssistError: code on-hold, naming the first one that is.
+    """
+    held = set(connection.execute(select(schema.holds.c.call)).scalars())
+    for call in calls:
+        if call in held:
+            raise AssistError("on-hold", f"call {call} is on hold: what is kept of it stays until it is released")
 
 
 def erase(connection: Connection, calls: Sequence[str]) -> None:

@@ -32,6 +32,8 @@ ENCRYPTED_PREFIX = "~"
 TEMP_STORE_IN_MEMORY = "PRAGMA temp_store=MEMORY"
 """Else SQLite sorts, and keeps a statement's journal, in the system's temporary folder: erased words would stay in its
 freed blocks."""
+BUSY_S, BUSY_DESTROYING_S = 10, 1
+"""So long another program that has the file is waited for; while keys are destroyed all other writes wait, too."""
 RESTORE_ADVICE = "; put the newest copy of it back: without it no backup and no recording made so far can be read"
 ENCRYPTED_COLUMNS = (("events", "body"), ("records", "body"), ("digests", "body"), ("reviews", "text"))
 """Columns with what was said in a call or written about it."""
@@ -102,12 +104,12 @@ class Keyring:
         """Delete the keys of calls; on disk they are overwritten before this returns.
 
         Raises:
-            OSError: they could not be; the writer tries again, as with any write.
+            OSError: they could not be; the writer tries again.
         """
         if not self._path.exists():
             return
         try:
-            with self._database() as database:
+            with self._database(BUSY_DESTROYING_S) as database:
                 for call in calls:
                     self._cache.pop(call, None)
                     database.execute("DELETE FROM keys WHERE call = ?", (call,))
@@ -127,11 +129,11 @@ class Keyring:
         return self._cache[call]
 
     @contextmanager
-    def _database(self) -> Iterator[sqlite3.Connection]:
+    def _database(self, busy_s: float = BUSY_S) -> Iterator[sqlite3.Connection]:
         try:
             if not self._path.exists():
                 os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600))
-            with closing(sqlite3.connect(self._path, timeout=10)) as database, database:
+            with closing(sqlite3.connect(self._path, timeout=busy_s)) as database, database:
                 database.execute("PRAGMA secure_delete=ON")
                 database.execute("PRAGMA synchronous=FULL")
                 database.execute("CREATE TABLE IF NOT EXISTS keys (call TEXT PRIMARY KEY, key BLOB NOT NULL)")
@@ -200,7 +202,7 @@ def encrypt_copy(path: Path, keys: Keyring) -> None:
             with copy:
                 for table, _ in ENCRYPTED_COLUMNS:
                     calls = [call for (call,) in copy.execute(f"SELECT DISTINCT call FROM {table}")]
-                    _delete_calls(copy, (call for call in calls if not keys.is_loaded(call)))
+                    delete_calls(copy, (call for call in calls if not keys.is_loaded(call)))
                 for table, column in ENCRYPTED_COLUMNS:
                     rows = copy.execute(f"SELECT rowid, call, {column} FROM {table}").fetchall()
                     copy.executemany(
@@ -238,7 +240,7 @@ def decrypt_copy(path: Path, keys: Keyring) -> list[str]:
                         gone.add(call)
                     else:
                         copy.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (plain, row))
-            _delete_calls(copy, gone)
+            delete_calls(copy, gone)
             copy.execute(CREATE_FULL_TEXT_INDEX)
             for call, body in copy.execute("SELECT call, body FROM records").fetchall():
                 words = " ".join(line["text"] for line in json.loads(body)["transcript"])
@@ -248,7 +250,13 @@ def decrypt_copy(path: Path, keys: Keyring) -> list[str]:
     return sorted(gone)
 
 
-def _delete_calls(copy: sqlite3.Connection, calls: Iterable[str]) -> None:
+def delete_calls(copy: sqlite3.Connection, calls: Iterable[str]) -> None:
+    """Delete calls from a copy of the store, also from its full-text index where it has one."""
+    tables = [name for name, _ in ENCRYPTED_COLUMNS] + ["calls"]
+    tables += [name for (name,) in copy.execute("SELECT name FROM sqlite_master WHERE name = 'spoken'")]
+    copy.execute("PRAGMA secure_delete=ON")
     for call in calls:
-        for table in (*(name for name, _ in ENCRYPTED_COLUMNS), "calls"):
+        for table in tables:
             copy.execute(f"DELETE FROM {table} WHERE call = ?", (call,))
+    if "spoken" in tables:
+        copy.execute("INSERT INTO spoken(spoken) VALUES ('optimize')")

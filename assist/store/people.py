@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, fields
 
-from sqlalchemy import Connection, Engine, delete, func, insert, inspect, select
+from sqlalchemy import Connection, Engine, Select, delete, func, insert, inspect, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from assist.store import schema
@@ -165,19 +165,17 @@ class People:
 
         return self._writer.put(append, 200 * len(entries))
 
-    def shorten_audit(self, before: str, held: Collection[str], seals: Seals) -> Future[None]:
+    def shorten_audit(self, before: str, now: str, held: Collection[str], seals: Seals) -> Future[None]:
         """Delete the oldest entries: those before a time (ISO 8601, UTC), up to the first about a call on hold.
 
-        The newest entry always stays. The new beginning of the log is sealed.
+        What is dated after `now` was written by a clock set ahead: it goes with the first old entry after it. The
+        newest entry always stays. The new beginning of the log is sealed.
         """
 
         def shorten(connection: Connection) -> None:
             table = schema.audit
-            is_kept = (table.c.at >= before) | table.c.target.in_(held)
-            first = connection.execute(select(func.min(table.c.n)).where(is_kept)).scalar()
-            last = connection.execute(select(func.max(table.c.n))).scalar()
-            until = (last if first is None else first) or 0
-            removed = connection.execute(select(table.c.n, table.c.seal).where(table.c.n == until - 1)).one_or_none()
+            until = connection.execute(_last_old_entry(before, now, held)).scalar()
+            removed = connection.execute(select(table.c.n, table.c.seal).where(table.c.n == until)).one_or_none()
             if removed is None:
                 return
             connection.execute(delete(table).where(table.c.n <= removed.n))
@@ -188,11 +186,18 @@ class People:
 
         return self._writer.put(shorten, checkpoint=True)
 
-    def count_audit_before(self, at: str) -> int:
-        """Number of audit entries before a time (ISO 8601, UTC)."""
-        query = select(func.count()).select_from(schema.audit).where(schema.audit.c.at < at)
+    def count_old_audit(self, before: str, now: str, held: Collection[str]) -> int:
+        """Number of audit entries that `shorten_audit` would delete."""
+        until = _last_old_entry(before, now, held).scalar_subquery()
+        query = select(func.count()).select_from(schema.audit).where(schema.audit.c.n <= until)
         with self._reader.connect() as connection:
             return int(connection.execute(query).scalar_one())
+
+    def audit_targets(self, what: str) -> set[str]:
+        """The targets of all audit entries of this kind."""
+        query = select(schema.audit.c.target).where(schema.audit.c.what == what).distinct()
+        with self._reader.connect() as connection:
+            return set(connection.execute(query).scalars())
 
     def audit_cut(self) -> tuple[int, str, str] | None:
         """Number and seal of the last entry removed, and the seal over both; None where the log is complete."""
@@ -227,3 +232,12 @@ class People:
                 query = query.offset(max(0, count - newest))
             for row in connection.execute(query):
                 yield AuditRow(row.n, AuditEntry(*(getattr(row, name) for name in names)), row.seal)
+
+
+def _last_old_entry(before: str, now: str, held: Collection[str]) -> Select[tuple[int]]:
+    """The number of the last audit entry to be deleted; NULL for none."""
+    table = schema.audit
+    is_kept = ((table.c.at >= before) & (table.c.at <= now)) | table.c.target.in_(held)
+    first = select(func.min(table.c.n)).where(is_kept).scalar_subquery()
+    newest = select(func.max(table.c.n)).scalar_subquery()
+    return select(func.max(table.c.n)).where(table.c.at < before, table.c.n < func.coalesce(first, newest))

@@ -221,26 +221,33 @@ class SqliteStore:
         keys = Keyring.beside(self.path)
 
         def write(connection: Connection) -> None:
+            erasing.check_not_held(connection, calls)
             keys.destroy(calls)
             erasing.erase(connection, calls)
 
-        return self._writer.put(write, checkpoint=True)
+        return self._writer.put(write, checkpoint=True, destroys_keys=True)
 
     def erase_words(self, call: str, record: dict[str, Any]) -> Future[None]:
         """Erase a call's events and replace its record by one without words, in one transaction."""
         keys = Keyring.beside(self.path)
 
         def write(connection: Connection) -> None:
+            erasing.check_not_held(connection, [call])
             keys.destroy([call])
             for statement in _record_statements(call, record):
                 connection.execute(statement)
             erasing.erase_words(connection, call)
 
-        return self._writer.put(write, checkpoint=True)
+        return self._writer.put(write, checkpoint=True, destroys_keys=True)
 
     def delete_gates(self, calls: Sequence[str]) -> Future[None]:
         """Delete the gates of calls."""
-        return self._writer.put(lambda connection: erasing.delete_gates(connection, calls), checkpoint=True)
+
+        def write(connection: Connection) -> None:
+            erasing.check_not_held(connection, calls)
+            erasing.delete_gates(connection, calls)
+
+        return self._writer.put(write, checkpoint=True)
 
     def gates_before(self, at: str) -> list[str]:
         """Ids of calls whose gate was last set before a time (ISO 8601, UTC) and of which nothing else is stored."""

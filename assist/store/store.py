@@ -46,7 +46,7 @@ class Store(Protocol):
         ...
 
     def flush(self) -> Future[None]:
-        """A receipt for everything queued so far."""
+        """A receipt for everything queued so far, but for erasures that wait for damaged keys."""
         ...
 
     def events(self, call: str) -> list[tuple[int, Event]]:
@@ -109,7 +109,10 @@ class Store(Protocol):
         ...
 
     def erase(self, calls: Sequence[str]) -> Future[None]:
-        """Erase calls from every table but the gates, the full-text index, the write-ahead log and every backup."""
+        """Erase calls from every table but the gates, the full-text index, the write-ahead log and every backup.
+
+        None of them where one is on hold: then the receipt fails with code on-hold, as those of the next two do.
+        """
         ...
 
     def erase_words(self, call: str, record: dict[str, Any]) -> Future[None]:

@@ -7,6 +7,9 @@ failed fsync the state of the old connection cannot be trusted, and a COMMIT wit
 
 Copies of erased rows stay in the write-ahead log until a checkpoint truncates it, which is possible only while nobody
 reads an older state of the store. The receipt of an erasure waits for that checkpoint; other receipts do not.
+
+An erasure first destroys keys, in a file of their own. Where that cannot be, it is set aside and tried again, and no
+other write waits for it.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import contextlib
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -40,6 +44,8 @@ MAX_REFUSED = 20
 """After so many writes of a batch that fail one by one it is the disk that refuses."""
 CHECKPOINT_RETRY_S = 0.2
 """Between attempts to truncate the write-ahead log while somebody reads the store."""
+KEYS_RETRY_S = 2.0
+"""Between attempts at erasures whose keys cannot be destroyed."""
 CHECKPOINT_BUSY_MS = 100
 """At most so long one attempt delays the next commit."""
 REPORT_AFTER_CHECKPOINTS = 20
@@ -57,6 +63,8 @@ class Write:
     size: int
     checkpoint: bool = False
     """The receipt waits for a checkpoint: the write-ahead log holds copies of what this write erases."""
+    destroys_keys: bool = False
+    """A function that begins with destroying keys, and raises OSError where it cannot, with nothing written yet."""
 
 
 class ReserveFile:
@@ -99,7 +107,9 @@ class WriteQueue(Protocol):
         """About how much waits to be written."""
         ...
 
-    def put(self, statement: Any, size: int = 200, *, checkpoint: bool = False) -> Future[None]:
+    def put(
+        self, statement: Any, size: int = 200, *, checkpoint: bool = False, destroys_keys: bool = False
+    ) -> Future[None]:
         """Write this after everything put before; the receipt is fulfilled when it is on disk."""
         ...
 
@@ -116,7 +126,9 @@ class ReadOnlyWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def put(self, statement: Any, size: int = 200, *, checkpoint: bool = False) -> Future[None]:
+    def put(
+        self, statement: Any, size: int = 200, *, checkpoint: bool = False, destroys_keys: bool = False
+    ) -> Future[None]:
         """Raises AssistError, code store-read-only."""
         raise AssistError(
             "store-read-only", f"{self._path} is open for reading only: stop the program that writes it, then do this"
@@ -144,6 +156,11 @@ class Writer:
         """Committed erasures whose rows are still in the write-ahead log; the first one stands for those of an earlier
         run."""
         self._failed_checkpoints = 0
+        self._set_aside: list[Write] = []
+        """Erasures whose keys could not be destroyed."""
+        self._try_again_at = 0.0
+        self._troubles: dict[str, str] = {}
+        """What was reported and still holds, by its kind."""
         reserve.allocate()
         self._checkpoint()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
@@ -154,7 +171,9 @@ class Writer:
         """About how much waits to be written."""
         return self._backlog_bytes
 
-    def put(self, statement: Any, size: int = 200, *, checkpoint: bool = False) -> Future[None]:
+    def put(
+        self, statement: Any, size: int = 200, *, checkpoint: bool = False, destroys_keys: bool = False
+    ) -> Future[None]:
         """Write this after everything put before; the receipt is fulfilled when it is on disk, and fails if it never
         will be.
         """
@@ -165,7 +184,7 @@ class Writer:
                 receipt.set_exception(AssistError("store-closed", f"{self._name} was closed before this was written"))
                 return receipt
             self._backlog_bytes += size
-            self._queue.put(Write(statement, receipt, size, checkpoint))
+            self._queue.put(Write(statement, receipt, size, checkpoint, destroys_keys))
         return receipt
 
     def close(self) -> None:
@@ -178,6 +197,7 @@ class Writer:
     def _run(self) -> None:
         self._write_all()
         self._checkpoint()
+        self._fail(self._set_aside, self._troubles.get("keys", ""))
         self._fail(self._uncheckpointed, f"what was taken out is still in {self._name}-wal, which somebody reads")
 
     def _write_all(self) -> None:
@@ -186,6 +206,8 @@ class Writer:
         closing = False
         while not (closing and not batch):
             closing = self._fill_batch(batch) or closing
+            if closing or time.monotonic() >= self._try_again_at:
+                batch[:0], self._set_aside = self._set_aside, []
             if not batch:
                 self._checkpoint()
                 continue
@@ -196,12 +218,12 @@ class Writer:
                 if failures:
                     failures = 0
                     self._reserve.allocate()
-                    self._on_trouble(None)
+                    self._report("disk", "")
                 continue
             released = "full" in error and self._reserve.release()
             if failures == 0:
                 reserve = "its reserve is in use: make room now" if released else "nothing is lost yet, trying again"
-                self._on_trouble(f"cannot write {self._name}: {error}; {reserve}")
+                self._report("disk", f"cannot write {self._name}: {error}; {reserve}")
             failures += 1
             if self._closing.is_set() and failures > 1:
                 self._commit_singly(batch)
@@ -211,7 +233,8 @@ class Writer:
                 self._closing.wait(RETRY_S[min(failures, len(RETRY_S)) - 1])
 
     def _fill_batch(self, batch: list[Write]) -> bool:
-        """Fill the batch from the queue. Blocks only for an empty batch, and only briefly while a checkpoint is due.
+        """Fill the batch from the queue. Blocks only for an empty batch, and only briefly while a checkpoint or an
+        erasure is due.
 
         Returns:
             Whether the writer is closing.
@@ -219,7 +242,8 @@ class Writer:
         closing = False
         while len(batch) < MAX_BATCH and (not batch or not self._queue.empty()):
             try:
-                item = self._queue.get(timeout=CHECKPOINT_RETRY_S if self._uncheckpointed else None)
+                waits = CHECKPOINT_RETRY_S if self._uncheckpointed else KEYS_RETRY_S if self._set_aside else None
+                item = self._queue.get(timeout=waits)
             except queue.Empty:
                 break
             if item is None:
@@ -237,6 +261,15 @@ class Writer:
             if not write.checkpoint:
                 write.receipt.set_result(None)
 
+    def _report(self, kind: str, line: str) -> None:
+        """Tell of trouble of one kind, or (empty) that it is over, and then of what still holds."""
+        if self._troubles.get(kind, "") == line:
+            return
+        self._troubles.pop(kind, None)
+        if line:
+            self._troubles[kind] = line
+        self._on_trouble(line or next(iter(self._troubles.values()), None))
+
     def _fail(self, writes: list[Write], why: str) -> None:
         for write in writes:
             write.receipt.set_exception(AssistError("store-failed", why))
@@ -249,12 +282,11 @@ class Writer:
         if why is not None:
             self._failed_checkpoints += 1
             if self._failed_checkpoints == REPORT_AFTER_CHECKPOINTS:
-                self._on_trouble(f"what was taken out is still in {self._name}-wal: {why}; trying again")
+                self._report("log", f"what was taken out is still in {self._name}-wal: {why}; trying again")
             return
         done, self._uncheckpointed = self._uncheckpointed, []
-        was_reported, self._failed_checkpoints = self._failed_checkpoints >= REPORT_AFTER_CHECKPOINTS, 0
-        if was_reported:
-            self._on_trouble(None)
+        self._failed_checkpoints = 0
+        self._report("log", "")
         for write in done:
             write.receipt.set_result(None)
 
@@ -273,16 +305,28 @@ class Writer:
         return "somebody reads it" if busy else None
 
     def _commit(self, batch: list[Write], *, is_retry: bool = False) -> str | None:
-        """One transaction; why the disk refused, or None. A connection that failed is never used again."""
+        """One transaction; why the disk refused, or None. A connection that failed is never used again.
+
+        Erasures whose keys cannot be destroyed leave the batch.
+        """
+        waiting: list[Write] = []
+        keys_error = ""
         try:
             with self._engine.begin() as connection:
                 if is_retry:
                     connection.execute(text(f"PRAGMA user_version={SCHEMA_VERSION}"))
                 for write in batch:
-                    if callable(write.statement):
-                        write.statement(connection)
-                    else:
+                    if waiting and write.destroys_keys:  # their file is the same
+                        waiting.append(write)
+                    elif not callable(write.statement):
                         connection.execute(write.statement)
+                    else:
+                        try:
+                            write.statement(connection)
+                        except OSError as error:
+                            if not write.destroys_keys:
+                                raise
+                            waiting, keys_error = [write], error_line(error)
         except (OperationalError, OSError, MemoryError) as error:
             with contextlib.suppress(SQLAlchemyError):
                 self._engine.dispose()
@@ -293,7 +337,16 @@ class Writer:
             bad = batch.pop()
             with self._lock:
                 self._backlog_bytes -= bad.size
-            bad.receipt.set_exception(AssistError("store-failed", error_line(error)))
+            known = isinstance(error, AssistError)
+            bad.receipt.set_exception(error if known else AssistError("store-failed", error_line(error)))
+            return None
+        if waiting:
+            batch[:] = [write for write in batch if not any(write is each for each in waiting)]
+            self._set_aside += waiting
+            self._try_again_at = time.monotonic() + KEYS_RETRY_S
+            self._report("keys", f"what is to be erased is still there: {keys_error}; trying again")
+        elif any(write.destroys_keys for write in batch):
+            self._report("keys", "")
         return None
 
     def _commit_singly(self, batch: list[Write]) -> None:
