@@ -14,6 +14,7 @@ from assist.events import (
     CallStarted,
     FollowUpNoted,
     HandOffNoted,
+    PlanOffered,
     PromptEnded,
     PromptShown,
     PromptsWaiting,
@@ -23,6 +24,7 @@ from assist.events import (
 )
 from assist.live.session import Session
 from assist.privacy.consent import UTTERANCE_LEAD_MS, Consent, ConsentPolicy, Gate
+from assist.records.folding import fold
 from audio.activity import VoiceActivityDetector
 from audio.events import SAMPLE_RATE, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance
 from audio.segmentation import UtteranceSegmenter, UtteranceStart
@@ -324,6 +326,25 @@ def test_level_and_alert_after_consent_rest_on_what_was_said_before_it_and_do_no
     [change], [alert] = of(events, LevelChange), of(events, AlertRaised)
     assert (change.level, [each.evidence.quote for each in change.because]) == ("escalated", ["speak to your manager"])
     assert alert.reason == "“speak to your manager”"
+
+
+def test_the_prompt_and_the_options_on_screen_when_consent_comes_are_in_the_record_with_what_becomes_of_them():
+    call = unconsented()
+    events = call.hear(said("this is fucking useless you charged me a late fee")) + call.hear(said(DEMAND, 5_000))
+    option = of(events, PlanOffered)[-1].options[0]
+    events += call.act(Action(8_000, "Dana", "agent", "plan-offered", option.id)) + call.tick(9_000)
+    prompt = of(events, PromptShown)[-1]
+    call.act(Action(9_000, "Dana", "agent", "seen", prompt.id))
+    kept = call.act(Action(9_000, "Dana", "agent", "consent", detail="granted"))
+    [shown] = of(kept, PromptShown)
+    assert (shown.id, shown.say, shown.why, shown.signals) == (prompt.id, prompt.say, (), ()), "without words"
+    for what, target in (("used", prompt.id), ("plan-accepted", option.id)):
+        kept += call.act(Action(10_000, "Dana", "agent", what, target))
+    record = fold([STARTED, *kept, *call.end(11_000, "hang-up", {})])
+    told, given = record.prompts[0], next(each for each in record.plan if each.id == option.id)
+    assert (told.id, told.how, told.seen_ms) == (prompt.id, "used", 9_000)
+    assert (given.answer, given.cost, given.offered_ms, given.answered_ms) == ("accepted", option.cost, 9_000, 10_000)
+    assert [run.by for run in record.recovery] == ["remedy"]
 
 
 def test_a_card_that_waits_across_consent_does_not_quote_what_it_answers():

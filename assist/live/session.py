@@ -295,7 +295,7 @@ class Session:
         events: list[Event] = [self._consent_event()]
         if self.gate.may_store and not kept:
             self._consented_ms = self.now_ms
-            events += [*self._initial_level(), *self._initial_alerts(), *self.coach.consented(self.now_ms)]
+            events += [*self._initial_level(), *self.coach.consented(self.now_ms), *self._initial_alerts()]
         if self.gate.may_transcribe and not heard:
             self._restart_silence()
         if not self.gate.may_transcribe:
