@@ -72,7 +72,7 @@ def painted_by_the_millisecond(events, end_ms):
             if cells[who][ms] == "silence" or CATEGORIES.index(what) < CATEGORIES.index(cells[who][ms]):
                 cells[who][ms] = what
 
-    since = {"paused": None, "withheld": None}
+    since = {"paused": None, "withheld": 0 if any(isinstance(event, ConsentSet) for event in events) else None}
     for event in events:
         match event:
             case Utterance():

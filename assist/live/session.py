@@ -311,7 +311,7 @@ class Session:
     def _initial_level(self) -> list[Event]:
         """The level when storing begins, without the signals that led to it."""
         level, score = self.escalation.level, round(self.escalation.score, 1)
-        return [LevelChange(self.now_ms, level, level, score, ())] if level is not Level.CALM else []
+        return [LevelChange(self.now_ms, level, level, score, ())]
 
     def _initial_alerts(self) -> list[AlertRaised]:
         """The alerts that are open when storing begins, for its log, without the signals that led to them."""

@@ -124,6 +124,8 @@ class _RecordBuilder:
                 self.signals[signal.key] = _signal_entry(signal)
             case SignalWithdrawn():
                 self.withdrawn_count += self.signals.pop(event.key, None) is not None
+            case LevelChange(level=Level.CALM, before=Level.CALM) if not self.levels:
+                pass  # a log begins with it
             case LevelChange():
                 because = [signal.key for signal in event.because]
                 (self.levels if self.late is None else self.levels_late).append(
