@@ -328,12 +328,16 @@ def test_level_and_alert_after_consent_rest_on_what_was_said_before_it_and_do_no
     assert alert.reason == "“speak to your manager”"
 
 
-def test_the_prompt_and_the_options_on_screen_when_consent_comes_are_in_the_record_with_what_becomes_of_them():
+@pytest.mark.parametrize("offered", [False, True])
+def test_what_is_on_screen_when_consent_comes_is_in_the_record_with_what_becomes_of_it(offered):
     call = unconsented()
     events = call.hear(said("this is fucking useless you charged me a late fee")) + call.hear(said(DEMAND, 5_000))
     option = of(events, PlanOffered)[-1].options[0]
-    events += call.act(Action(8_000, "Dana", "agent", "plan-offered", option.id)) + call.tick(9_000)
+    if offered:
+        events += call.act(Action(8_000, "Dana", "agent", "plan-offered", option.id))
+    events += call.tick(9_000)
     prompt = of(events, PromptShown)[-1]
+    assert offered or (prompt.why and prompt.signals)
     call.act(Action(9_000, "Dana", "agent", "seen", prompt.id))
     kept = call.act(Action(9_000, "Dana", "agent", "consent", detail="granted"))
     [shown] = of(kept, PromptShown)
@@ -343,7 +347,8 @@ def test_the_prompt_and_the_options_on_screen_when_consent_comes_are_in_the_reco
     record = fold([STARTED, *kept, *call.end(11_000, "hang-up", {})])
     told, given = record.prompts[0], next(each for each in record.plan if each.id == option.id)
     assert (told.id, told.how, told.seen_ms) == (prompt.id, "used", 9_000)
-    assert (given.answer, given.cost, given.offered_ms, given.answered_ms) == ("accepted", option.cost, 9_000, 10_000)
+    assert (given.answer, given.cost, given.answered_ms) == ("accepted", option.cost, 10_000)
+    assert given.offered_ms == (9_000 if offered else 10_000)
     assert [run.by for run in record.recovery] == ["remedy"]
 
 

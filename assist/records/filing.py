@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from assist.events import CallEnded, CallStarted, done_ms
-from assist.live.accounting import time_totals
 from assist.privacy.consent import Consent
+from assist.records.accounting import time_totals
 from assist.records.folding import fold
 from assist.records.record import IncidentRecord
 from assist.records.seal import seal

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, and_, case, exists, func, literal_column, or_, select, text, tuple_
+from sqlalchemy import Select, String, and_, case, exists, func, literal_column, or_, select, text, tuple_
 
 from assist.store.rows import NON_REVIEW_KINDS, VERDICT_KINDS
 from assist.store.schema import BEGAN, digests, records, reviews
 
 _LEVEL_RANKS = {"escalated": 3, "tense": 2, "recovering": 1}
-_BEGAN = literal_column(BEGAN)
+_BEGAN = literal_column(BEGAN, String)
 _RANK = case(_LEVEL_RANKS, value=records.c.level, else_=0)
 
 
