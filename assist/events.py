@@ -68,7 +68,10 @@ class PlanOption:
 
 @dataclass(frozen=True, slots=True)
 class PromptShown:
-    """A prompt took the one place on the agent's screen."""
+    """A prompt took the one place on the agent's screen.
+
+    The same id once more, without signals: it was there when consent came, for the log that begins with it.
+    """
 
     at_ms: int
     id: str
@@ -112,7 +115,10 @@ class PromptsWaiting:
 
 @dataclass(frozen=True, slots=True)
 class PlanOffered:
-    """The Plan B options on the agent's screen, best first; empty takes them away."""
+    """The Plan B options on the agent's screen, best first; empty takes them away.
+
+    Those on screen when consent comes are told again, for the log that begins then.
+    """
 
     at_ms: int
     options: tuple[PlanOption, ...]
@@ -130,7 +136,7 @@ class PlanMoved:
     title: str
     what: str
     by: str
-    """"words", the supervisor who answered, or "time"."""
+    """"words", the supervisor who answered, "time", or "consent": it stood offered when consent came."""
     words: str = ""
     alert: str = ""
     """Of a request: the id of its alert."""

@@ -10,11 +10,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from assist.errors import AssistError
-from assist.events import Action, AlertRaised, CallStarted, ConsentSet, PromptShown, Recovery, SignalRaised
+from assist.events import Action, AlertRaised, CallEnded, CallStarted, ConsentSet, PromptShown, Recovery, SignalRaised
 from assist.live.call_log import CallLog
 from assist.privacy.autopause import AutoPause
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
 from assist.privacy.pauses import AUTO_PAUSE_USER
+from assist.records.filing import close_interrupted
 from assist.records.page import page
 from assist.records.record import read_record
 from assist.store.store import open_store
@@ -898,3 +899,71 @@ def test_a_pause_is_told_while_somebody_reads_the_store_and_its_bytes_go_afterwa
         assert DURING not in str(store.events("c1"))
     store.close()
     assert not hits(tmp_path, DURING)
+
+
+def kept_of(folder, *events):
+    """The record of a call under the all-party policy, of which these happen after its start; and its log."""
+    store = open_store(f"sqlite:///{folder / 'assist.db'}")
+    call_log = CallLog(store, "c1", Gate(ConsentPolicy.ALL_PARTY, Consent.UNKNOWN))
+    started = CallStarted(0, "c1", "Dana", "", "", "", "2026-11-26T10:00:00+00:00", "t", ("agent", "customer"), {})
+    for number, event in enumerate([started, ConsentSet(0, "unknown", "settings", "all-party"), *events]):
+        call_log.write(number, event)
+    store.flush().result()
+    close_interrupted(store)
+    record = read_record(store.record("c1"))
+    store.close()
+    return record
+
+
+def test_a_pause_that_is_on_when_consent_comes_is_in_the_record_and_one_that_is_over_is_not(tmp_path):
+    record = kept_of(
+        tmp_path,
+        Action(1_000, "Dana", "agent", "pause"),
+        Action(2_000, "Dana", "agent", "resume"),
+        Action(4_000, "call-assist", "system", "pause", detail="a card number or its code was asked for"),
+        ConsentSet(9_000, "granted", "Dana", "all-party"),
+        Action(19_000, "Dana", "agent", "resume"),
+        ConsentSet(20_000, "unknown", "api", "all-party"),
+        Action(21_000, "Dana", "agent", "pause"),
+        ConsentSet(25_000, "granted", "api", "all-party"),
+        ConsentSet(26_000, "unknown", "api", "all-party"),
+        Action(27_000, "Dana", "agent", "resume"),
+        ConsentSet(28_000, "granted", "api", "all-party"),
+        CallEnded(30_000, "hang-up"),
+    )
+    assert [(each.from_ms, each.to_ms) for each in record.pauses] == [(4_000, 19_000), (21_000, 27_000)]
+    assert (record.actions[0].who, record.actions[0].text) == ("call-assist", ""), "nor of what was said before it"
+    assert "00:04 to 00:19, 00:21 to 00:27" in page(record)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_what_is_not_kept_since_consent_was_taken_back_is_told_and_the_call_has_ended_when_it_did(again, tmp_path):
+    record = kept_of(
+        tmp_path,
+        ConsentSet(2_000, "granted", "Dana", "all-party"),
+        LevelChange(3_000, Level.ESCALATED, Level.CALM, 70.0, ()),
+        ConsentSet(5_000, "unknown", "api", "all-party"),
+        said(f"more {DURING}", 6_000),
+        LevelChange(40_000, Level.CALM, Level.ESCALATED, 0.0, ()),
+        *([ConsentSet(50_000, "granted", "api", "all-party")] if again else []),
+        *([LevelChange(50_000, Level.CALM, Level.CALM, 0.0, ())] if again else []),
+        CallEnded(60_000, "hang-up", {"agent.silence": 60_000}),
+    )
+    until = 50_000 if again else None
+    assert [(each.from_ms, each.to_ms) for each in record.unkept] == [(0, 2_000), (5_000, until)]
+    assert (record.ended, record.duration_ms) == ("hang-up", 60_000)
+    assert f"the first 00:02, 00:05 to {'00:50' if again else 'the end'}" in page(record)
+    assert record.level_at_end == ("calm" if again else "escalated") and not hits(tmp_path, DURING)
+
+
+def test_a_call_that_was_cut_short_accounts_for_its_time_as_others_do(tmp_path):
+    record = kept_of(
+        tmp_path,
+        ConsentSet(2_000, "granted", "Dana", "all-party"),
+        said(f"I want my {CANARY}", 3_000),
+        said("now", 5_000),
+    )
+    sums, end_ms = record.accounted_ms, record.duration_ms
+    assert record.ended == "interrupted" and sums["customer.withheld"] == 2_000 and sums["customer.speech"] > 0
+    assert sum(ms for what, ms in sums.items() if what.startswith("agent.")) == end_ms
+    assert "The words of this call are not kept" in page(record.model_copy(update={"transcript": []}))

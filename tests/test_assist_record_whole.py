@@ -65,6 +65,8 @@ def test_everything_people_did_and_what_came_of_it_is_in_the_record():
         ("Dana", "resume", ""),
     ]
     assert [(p.from_ms, p.to_ms) for p in record.pauses] == [(27_000, 28_000)]
+    assert "<td>asked, allowed</td>" in page(record) and "to be asked for" not in page(record)
+    assert "<td>to be asked for</td>" in page(fold([*CALL[:-1], MORE[len(CALL)], CALL[-1]])), "nobody has asked"
     assert record.redactions == {"card number": 1} and record.withdrawn == 1
     assert record.alerts[1].kind == "ask" and record.alerts[1].course[0] == (25_000, "allowed", "Maria")
 

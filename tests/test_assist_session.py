@@ -14,6 +14,7 @@ from assist.events import (
     CallStarted,
     FollowUpNoted,
     HandOffNoted,
+    PlanOffered,
     PromptEnded,
     PromptShown,
     PromptsWaiting,
@@ -25,6 +26,7 @@ from assist.live.session import Session
 from assist.privacy.autopause import AutoPause
 from assist.privacy.consent import UTTERANCE_LEAD_MS, Consent, ConsentPolicy, Gate
 from assist.privacy.pauses import AUTO_PAUSE_USER
+from assist.records.folding import fold
 from audio.activity import VoiceActivityDetector
 from audio.events import SAMPLE_RATE, Gap, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance
 from audio.segmentation import UtteranceSegmenter, UtteranceStart
@@ -367,6 +369,30 @@ def test_level_and_alert_after_consent_rest_on_what_was_said_before_it_and_do_no
     [change], [alert] = of(events, LevelChange), of(events, AlertRaised)
     assert (change.level, [each.evidence.quote for each in change.because]) == ("escalated", ["speak to your manager"])
     assert alert.reason == "“speak to your manager”"
+
+
+@pytest.mark.parametrize("offered", [False, True])
+def test_what_is_on_screen_when_consent_comes_is_in_the_record_with_what_becomes_of_it(offered):
+    call = unconsented()
+    events = call.hear(said("this is fucking useless you charged me a late fee")) + call.hear(said(DEMAND, 5_000))
+    option = of(events, PlanOffered)[-1].options[0]
+    if offered:
+        events += call.act(Action(8_000, "Dana", "agent", "plan-offered", option.id))
+    events += call.tick(9_000)
+    prompt = of(events, PromptShown)[-1]
+    assert offered or (prompt.why and prompt.signals)
+    call.act(Action(9_000, "Dana", "agent", "seen", prompt.id))
+    kept = call.act(Action(9_000, "Dana", "agent", "consent", detail="granted"))
+    [shown] = of(kept, PromptShown)
+    assert (shown.id, shown.say, shown.why, shown.signals) == (prompt.id, prompt.say, (), ()), "without words"
+    for what, target in (("used", prompt.id), ("plan-accepted", option.id)):
+        kept += call.act(Action(10_000, "Dana", "agent", what, target))
+    record = fold([STARTED, *kept, *call.end(11_000, "hang-up", {})])
+    told, given = record.prompts[0], next(each for each in record.plan if each.id == option.id)
+    assert (told.id, told.how, told.seen_ms) == (prompt.id, "used", 9_000)
+    assert (given.answer, given.cost, given.answered_ms) == ("accepted", option.cost, 10_000)
+    assert given.offered_ms == (9_000 if offered else 10_000)
+    assert [run.by for run in record.recovery] == ["remedy"]
 
 
 def test_a_card_that_waits_across_consent_does_not_quote_what_it_answers():

@@ -374,6 +374,12 @@ def test_records_are_found_by_what_is_asked(tmp_path):
     assert found(signal="swearing") == ["k1"] and found(signal="swear") == []
     assert found(since="2026-11-21") == ["k2", "k1"]
     assert found(level="tense") == ["k2"]
+    for n, began in enumerate(("02:40:00+02:00", "02:10:00+01:00", "02:50:00+02:00")):  # the clocks go back between
+        store.finish(f"n{n}", "ended", {**RECORD, "call": f"n{n}", "started_at": f"2026-10-25T{began}"}).result(10)
+    night = store.records(RecordQuery(before="2026-10-26"))
+    assert [each["call"] for each in night] == ["n1", "n2", "n0"]
+    assert found(before="2026-10-26", after=sort_key(night[0])) == ["n2", "n0"]
+    store.erase(["n0", "n1", "n2"]).result(10)
     newest, last = store.records(RecordQuery(limit=1)), store.records(RecordQuery(worst_first=True, limit=1))
     assert found(limit=1, after=sort_key(newest[0])) == ["k1"]
     assert found(worst_first=True, after=sort_key(last[0])) == ["k2", "k0"]

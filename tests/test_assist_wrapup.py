@@ -236,6 +236,15 @@ def test_an_empty_wrap_up_takes_nothing_away():
     assert before.follow_ups[0].day == "2026-11-27"  # "by Friday", said on a Tuesday
 
 
+def test_an_agent_who_only_contests_a_record_has_not_wrapped_the_call_up():
+    contest = Review("t1", "Dana", "contest", "", "I was not rude")
+    now = with_reviews(RECORD, [contest])
+    assert now.wrap_up is None and now.contested == "I was not rude"
+    assert wrap_up_form(RECORD, [contest], SETTINGS).kept
+    kept = with_reviews(RECORD, [Review("t0", "Dana", "note", "", "third visit"), contest]).wrap_up
+    assert kept is not None and kept.at == "t0"
+
+
 def test_quiet_is_offered_after_an_escalated_call_only():
     assert wrap_up_form(RECORD, [], SETTINGS).reset_s == 60
     assert wrap_up_form(RECORD.model_copy(update={"level_reached": "tense"}), [], SETTINGS).reset_s == 0

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from assist.errors import AssistError
 from assist.events import Action, CallStarted, ConsentSet
-from assist.live.accounting import CATEGORIES, Ledger, time_totals
 from assist.live.joining import Joining, accept_calls, join_and_resume
 from assist.live.writing import socket_path
 from assist.privacy.consent import Consent
+from assist.records.accounting import CATEGORIES, Ledger, time_totals
 from assist.store.codec import encode
 from audio.channels import GATED_MS, SILENT_MS, ChannelWatch
 from audio.events import Chunk, Gap, Speaker, Trouble, Utterance
@@ -72,7 +72,7 @@ def painted_by_the_millisecond(events, end_ms):
             if cells[who][ms] == "silence" or CATEGORIES.index(what) < CATEGORIES.index(cells[who][ms]):
                 cells[who][ms] = what
 
-    since = {"paused": None, "withheld": None}
+    since = {"paused": None, "withheld": 0 if any(isinstance(event, ConsentSet) for event in events) else None}
     for event in events:
         match event:
             case Utterance():

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +13,7 @@ import pytest
 from assist.access.audit import open_audit
 from assist.errors import AssistError
 from assist.events import Action, AlertRaised, CallStarted, PromptShown, Recovery, StepTicked
-from assist.live.call_setup import new_call_id
+from assist.live.call_setup import new_call_id, started_at_of
 from assist.live.page_actions import PageActions
 from assist.live.resuming import RESUME_S
 from assist.store.store import open_store
@@ -528,3 +529,17 @@ def test_that_listening_goes_on_is_told_for_a_moment_and_what_lasts_as_long_as_i
         await stage.close()
 
     asyncio.run(scene())
+
+
+def test_a_call_that_was_not_kept_began_when_its_id_says_also_in_the_hour_that_comes_twice(monkeypatch):
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        for day, hour in ((25, 0), (25, 1), (24, 1)):
+            began = datetime(2026, 10, day, hour, 30, tzinfo=UTC)
+            assert started_at_of(new_call_id(began)) == began
+        assert new_call_id(datetime(2026, 10, 25, 0, 30, tzinfo=UTC)).startswith("20261025-0230")
+        assert started_at_of("20261025-023000-5cbcc5cb") == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+    finally:
+        monkeypatch.undo()
+        time.tzset()

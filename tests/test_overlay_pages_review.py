@@ -309,20 +309,24 @@ def test_how_the_clock_ended_is_named_beside_the_level(ended: dict[str, object],
     play(scene)
 
 
-def test_what_came_before_consent_is_drawn_as_not_kept_and_never_as_calm() -> None:
+def test_what_came_without_consent_is_drawn_as_not_kept_and_never_as_calm() -> None:
     async def scene() -> None:
         shelf = Shelf()
-        consent = {"at_ms": 63_000, "consent": "granted", "by": "Dana", "policy": "all-party"}
+        consent = [
+            {"at_ms": at_ms, "consent": consent, "by": "Dana", "policy": "all-party"}
+            for at_ms, consent in ((63_000, "granted"), (480_000, "unknown"))
+        ]
         stood = {"at_ms": 63_000, "level": "escalated", "score": 78, "because": []}
-        shelf.records["2026-11-24-dana-1"] = incident(consent=[consent], levels=[stood])
+        shelf.records["2026-11-24-dana-1"] = incident(consent=consent, levels=[stood])
         async with stage(records=shelf) as here:
             page = await here.page("/review/2026-11-24-dana-1", width=1440, height=900)
-            await expect(page.locator(".flag")).to_contain_text("The first 01:03 were not kept")
+            await expect(page.locator(".flag", has_text="The first")).to_contain_text("01:03 were not kept")
+            await expect(page.locator(".flag", has_text="From")).to_contain_text("08:00 to the end nothing was kept")
             bands = page.locator(".timeline rect")
             drawn = [
                 (await band.get_attribute("class"), await band.get_attribute("width")) for band in await bands.all()
             ]
-            assert [name for name, width in drawn if float(width or 0) > 0] == ["unkept", "escalated"]
+            assert [name for name, width in drawn if float(width or 0) > 0] == ["unkept", "escalated", "unkept"]
 
     play(scene)
 

@@ -212,6 +212,8 @@ class Coach:
         now_ms = action.at_ms
         events: list[Event] = []
         match action.what:
+            case "seen":
+                self._slot.mark_seen(action)
             case "used" | "dismissed" | "wrong":
                 if self._slot.shown is not None and self._slot.shown.id == action.target:
                     return self._slot.end(now_ms, action.what)
@@ -271,12 +273,16 @@ class Coach:
     def consented(self, now_ms: int) -> list[Event]:
         """Consent was given: no hand-off tells and no prompt quotes what was said before.
 
-        Returns the state of the recovery clock, for the log that begins here.
+        Returns the state of the recovery clock, Plan B and the prompt on screen, for the log that begins here.
         """
         self._consented_ms = now_ms
         self.forget(-1)
         self._slot.remove_quotes()
-        return [*self._clock.state_events(now_ms)]
+        return [
+            *self._clock.state_events(now_ms),
+            *self._offers.state_events(now_ms),
+            *self._slot.state_events(now_ms),
+        ]
 
     def restore(self, event: Event) -> None:
         """An interrupted call is resumed: takes over an event of its log."""

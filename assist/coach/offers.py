@@ -188,6 +188,13 @@ class Offers:
         self.rows = left
         return [PlanOffered(now_ms, left)]
 
+    def state_events(self, now_ms: int) -> list[Event]:
+        """Events that start a log with the rows on screen and those of them that are offered and not answered."""
+        if not self.rows:
+            return []
+        offered = (row.id for row in self.rows if row.id in self._offered_ms and row.id not in self._answered)
+        return [PlanOffered(now_ms, self.rows), *(self._event(now_ms, row, "offered", "consent") for row in offered)]
+
     def _in_use(self, option: str) -> bool:
         return option in self._requests or option in self._allowed or option in self._offered_ms
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from assist.coach.attention import AttentionBudget, AttentionSettings
 from assist.coach.checks import AGENT_PLACEHOLDER
-from assist.events import CallEnded, Event, PromptEnded, PromptShown, PromptsWaiting, number_of
+from assist.events import Action, CallEnded, Event, PromptEnded, PromptShown, PromptsWaiting, number_of
 from assist.wording import clock
 from detectors.signals import Severity, Signal
 
@@ -84,6 +84,8 @@ class PromptSlot:
         self._speaking_since: int | None = None
         self._settles_by: int | None = None
         self._last_number = 0
+        self._seen: Action | None = None
+        """Somebody has seen the current prompt."""
         self._logged_prompt: PromptShown | None = None
         """The prompt that is on screen by the log of a call that is being resumed."""
 
@@ -128,6 +130,7 @@ class PromptSlot:
             self._waiting = [each for each in self._waiting if each.topic != candidate.topic]
         self._take_slot(candidate, say, now_ms)
         self._last_number += 1
+        self._seen = None
         self.shown = PromptShown(
             now_ms,
             f"p{self._last_number}",
@@ -193,6 +196,18 @@ class PromptSlot:
         self._waiting = [
             replace(candidate, signals=tuple(map(_without_quote, candidate.signals))) for candidate in self._waiting
         ]
+
+    def mark_seen(self, seen: Action) -> None:
+        """A prompt was drawn on a visible page."""
+        if self.shown is not None and self.shown.id == seen.target:
+            self._seen = seen
+
+    def state_events(self, now_ms: int) -> list[Event]:
+        """Events that start a log with the prompt on screen, without the words that it answers."""
+        if self.shown is None:
+            return []
+        seen = [replace(self._seen, at_ms=now_ms)] if self._seen is not None else []
+        return [replace(self.shown, at_ms=now_ms, why=(), signals=()), *seen]
 
     def clear(self, now_ms: int) -> list[Event]:
         """The call is calm again: waiting prompts are dropped, and one below urgent expires."""

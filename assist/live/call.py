@@ -11,10 +11,10 @@ from typing import Protocol
 import numpy as np
 
 from assist.events import SCREEN_ONLY, Action, AlertMoved, Event
-from assist.live.accounting import Ledger
 from assist.live.resuming import shifted
 from assist.live.session import Session
 from assist.privacy.recorder import CallRecorder
+from assist.records.accounting import Ledger
 from audio.backfill import UntranscribedUtterance
 from audio.channels import ChannelWatch
 from audio.events import Chunk, Gap, Heard, Trouble

@@ -15,6 +15,7 @@ from assist.coach.matching import source_end_ms
 from assist.events import (
     Action,
     AlertRaised,
+    CallEnded,
     CallStarted,
     ConsentSet,
     Event,
@@ -52,6 +53,10 @@ class CallLog:
     """As the session has them."""
     _started: tuple[int, CallStarted] | None = None
     _stored: bool = False
+    _log_paused: bool = False
+    """Whether the call is paused by what is stored of it."""
+    _unwritten_pause: tuple[int, Action] | None = None
+    """The pause, or resumption, since which that is no longer so: nothing could be stored then."""
     _recent: deque[tuple[int, Event]] = field(default_factory=lambda: deque(maxlen=MAX_RECENT))
 
     @property
@@ -72,6 +77,7 @@ class CallLog:
             session.pauses.restore(stored.paused_ms, stored.paused_by)
             self.pauses.restore(stored.paused_ms, stored.paused_by)
         self._stored = bool(self.store.raw_events(self.call))  # also without a stored gate
+        self._log_paused = self._stored and self._paused_ms is not None
         self.gate = session.gate
 
     def write(self, number: int, event: Event) -> Future[None] | None:
@@ -92,6 +98,9 @@ class CallLog:
             case Action(what="pause" | "resume"):
                 self.receipt = self._pause(number, event)
                 return self.receipt
+            case CallEnded() if self._stored:  # also where its last part is not kept: it was not cut short
+                self.store.append(self.call, number, event)
+                return None
         if self.gate.may_store:
             self.store.append(self.call, number, event)
             self._recent.append((number, event))
@@ -119,12 +128,17 @@ class CallLog:
         if self.gate.may_store:
             if not self._stored:
                 self._write_start()
+            if self._unwritten_pause is not None:
+                self.store.append(self.call, *self._unwritten_pause)
+                self._log_paused, self._unwritten_pause = not self._log_paused, None
             self.store.append(self.call, number, event)
         elif self.gate.consent is Consent.REFUSED and self._stored:
             erased = self.store.erase([self.call])
-            self._stored = False
+            self._stored = self._log_paused = False
             self._recent.clear()
             return _joined(erased, self._set_gate())
+        elif self._stored:  # from here on nothing is kept: the record says so
+            self.store.append(self.call, number, event)
         return self._set_gate()
 
     def _pause(self, number: int, action: Action) -> Future[None]:
@@ -137,6 +151,11 @@ class CallLog:
             self._set_gate()
         if self.gate.may_store:
             self.store.append(self.call, number, action)
+            self._log_paused = paused
+        elif paused is self._log_paused:
+            self._unwritten_pause = None
+        elif self._unwritten_pause is None:
+            self._unwritten_pause = number, replace(action, detail="")
         if not paused:
             return self._set_gate()
         erasure = None

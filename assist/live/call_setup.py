@@ -25,16 +25,23 @@ from detectors.rulebook import Rulebook
 from overlay.identity import casefolded
 
 _ID_TIME_FORMAT = "%Y%m%d-%H%M%S"
+_SECOND_HOUR_BYTES = 5
 
 
 def new_call_id(began: datetime) -> str:
-    """An id for a call that begins now; random, as the store would keep nothing of a second call with the same id."""
-    return f"{began:{_ID_TIME_FORMAT}}-{secrets.token_hex(4)}"
+    """An id for a call that begins now; random, as the store would keep nothing of a second call with the same id.
+
+    It begins with the local time. Of the hour that comes twice as clocks go back the second one has a longer id.
+    """
+    local = began.astimezone()
+    is_second = local.replace(tzinfo=None).astimezone() != local
+    return f"{local:{_ID_TIME_FORMAT}}-{secrets.token_hex(_SECOND_HOUR_BYTES if is_second else 4)}"
 
 
 def started_at_of(call: str) -> datetime:
     """When the call with this id began: all that is known of a call that was not stored."""
-    return datetime.strptime(call[:15], _ID_TIME_FORMAT).astimezone()
+    is_second = len(call) == 16 + 2 * _SECOND_HOUR_BYTES
+    return datetime.strptime(call[:15], _ID_TIME_FORMAT).replace(fold=is_second).astimezone()
 
 
 def agent_profile(settings: Settings, agent: str) -> AgentProfile:

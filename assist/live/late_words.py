@@ -19,9 +19,9 @@ from assist.events import (
     TranscribedLate,
     done_ms,
 )
-from assist.live.accounting import time_totals
 from assist.live.resuming import replayed
 from assist.live.session import Session
+from assist.records.accounting import time_totals
 from assist.records.filing import record_of
 from assist.store.codec import decode, encode
 from assist.store.store import Store

@@ -309,7 +309,7 @@ class Session:
         events: list[Event] = [self._consent_event()]
         if self.gate.may_store and not kept:
             self._consented_ms = self.now_ms
-            events += [*self._initial_level(), *self._initial_alerts(), *self.coach.consented(self.now_ms)]
+            events += [*self._initial_level(), *self.coach.consented(self.now_ms), *self._initial_alerts()]
         if self.gate.may_transcribe and not heard:
             self._restart_silence()
         if not self.gate.may_transcribe:
@@ -325,7 +325,7 @@ class Session:
     def _initial_level(self) -> list[Event]:
         """The level when storing begins, without the signals that led to it."""
         level, score = self.escalation.level, round(self.escalation.score, 1)
-        return [LevelChange(self.now_ms, level, level, score, ())] if level is not Level.CALM else []
+        return [LevelChange(self.now_ms, level, level, score, ())]
 
     def _initial_alerts(self) -> list[AlertRaised]:
         """The alerts that are open when storing begins, for its log, without the signals that led to them."""

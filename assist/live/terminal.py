@@ -17,6 +17,7 @@ from assist.events import (
     HandOffNoted,
     PlanMoved,
     PlanOffered,
+    PlanOption,
     PromptEnded,
     PromptShown,
     Recovery,
@@ -40,6 +41,9 @@ class Terminal:
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self._prompt = ""
+        self._rows: tuple[PlanOption, ...] = ()
+        """As printed last: what consent has told again for the log is not printed again."""
 
     def show(self, event: Event) -> None:
         """Print one event, or nothing where it says nothing to a reader."""
@@ -72,7 +76,8 @@ class Terminal:
             case LevelChange() if event.level is not event.before:
                 colour = COLOURS[event.level]
                 self._line(event.at_ms, "  level", f"[bold {colour}]{ICONS[event.level]} {event.level.capitalize()}[/]")
-            case PromptShown():
+            case PromptShown() if event.id != self._prompt:
+                self._prompt = event.id
                 avoid = f" [dim]({escape(event.avoid)})[/]" if event.avoid else ""
                 self._line(
                     event.at_ms, "▶ say", f"[bold]{escape(event.title)}[/] [bold]“{escape(event.say)}”[/]{avoid}"
@@ -80,13 +85,15 @@ class Terminal:
             case PromptEnded():
                 words = f": “{event.words}”" if event.words else ""
                 self._line(event.at_ms, "  prompt", f"[dim]{event.how}{escape(words)}[/]")
-            case PlanOffered() if event.options:
+            case PlanOffered() if event.options != self._rows:
+                self._rows = event.options
                 options = "  ".join(
                     f"[bold]{n}[/] {escape(option.title)} [dim]({escape(option.worth)})[/]"
                     for n, option in enumerate(event.options, 1)
                 )
-                self._line(event.at_ms, "  plan B", options)
-            case PlanMoved():
+                if options:
+                    self._line(event.at_ms, "  plan B", options)
+            case PlanMoved() if event.by != "consent":
                 words = f" “{escape(event.words)}”" if event.words else f" ({escape(event.by)})"
                 self._line(event.at_ms, "  plan B", f"{escape(event.title)} {event.what}{words}")
             case HandOffNoted():

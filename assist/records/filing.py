@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from assist.events import CallEnded, CallStarted, done_ms
 from assist.privacy.consent import Consent
+from assist.records.accounting import time_totals
 from assist.records.folding import fold
 from assist.records.record import IncidentRecord
 from assist.records.seal import seal
@@ -44,7 +45,8 @@ def close_interrupted(store: Store) -> list[str]:
         last_n, last = events[-1]
         if not isinstance(last, CallEnded):
             at_ms = max(done_ms(event) for _, event in events)
-            store.append(stored.call, last_n + 1, CallEnded(at_ms, "interrupted")).result()
+            accounted_ms = time_totals((event for _, event in events), at_ms)
+            store.append(stored.call, last_n + 1, CallEnded(at_ms, "interrupted", accounted_ms)).result()
         file_record(store, stored.call, "interrupted")
         interrupted.append(stored.call)
     store.flush().result()

@@ -129,13 +129,15 @@ class _RecordBuilder:
                 self.signals[signal.key] = _signal_entry(signal)
             case SignalWithdrawn():
                 self.withdrawn_count += self.signals.pop(event.key, None) is not None
+            case LevelChange(level=Level.CALM, before=Level.CALM) if not self.levels:
+                pass  # a log begins with it
             case LevelChange():
                 because = [signal.key for signal in event.because]
                 (self.levels if self.late is None else self.levels_late).append(
                     LevelStep(at_ms=event.at_ms, level=event.level, score=round(event.score, 1), because=because)
                 )
             case PromptShown():
-                self.prompts[event.id] = _prompt_entry(event)
+                self.prompts.setdefault(event.id, _prompt_entry(event))
             case PromptEnded():
                 if event.id in self.prompts:
                     self.prompts[event.id] |= {"ended_ms": event.at_ms, "how": event.how, "words": event.words}
@@ -176,6 +178,8 @@ class _RecordBuilder:
                 )
             case AlertRaised():
                 self.alerts.raised(event)
+                if event.kind == "ask":
+                    self.plan.asked(event.target, event.at_ms)
             case AlertMoved():
                 self.alerts.add_step(event.id, event.at_ms, event.what, event.who)
             case Action():
@@ -205,7 +209,7 @@ class _RecordBuilder:
             case "seen":
                 if action.target in self.prompts:
                     self.prompts[action.target].setdefault("seen_ms", action.at_ms)
-            case "plan-offered" | "plan-asked" | "plan-accepted" | "plan-refused":
+            case "plan-offered" | "plan-accepted" | "plan-refused":
                 self.plan.agent_acted(action)
                 if action.what == "plan-refused":  # what was heard as accepted leaves no follow-up of its own
                     title = self.plan.title(action.target)

@@ -111,7 +111,7 @@ def _prompts_and_options(record: IncidentRecord) -> str:
             clock(p.offered_ms if p.offered_ms is not None else p.shown_ms),
             p.title,
             p.worth,
-            "the agent's" if p.authority == "yours" else f"asked{f', {p.permission}' if p.permission else ''}",
+            _whose(p),
             _option_result(p),
         )
         for p in record.plan
@@ -172,7 +172,13 @@ def _signal_labels(record: IncidentRecord, keys: Sequence[str]) -> str:
 def _prompt_ending(prompt: PromptUse) -> str:
     read = "seen" if prompt.seen_ms is not None else "not seen"
     words = f": “{prompt.words}”" if prompt.words else ""
-    return f"{read}, {prompt.how or 'open when the call was cut short'}{words}"
+    return f"{read}, {prompt.how or 'open when no more was kept'}{words}"
+
+
+def _whose(use: PlanUse) -> str:
+    if use.asked_ms is not None or use.permission:
+        return f"asked{f', {use.permission}' if use.permission else ''}"
+    return "the agent's" if use.authority == "yours" else "to be asked for"
 
 
 def _option_result(use: PlanUse) -> str:
@@ -187,19 +193,16 @@ def _option_result(use: PlanUse) -> str:
 
 def _provenance(record: IncidentRecord) -> str:
     masked = ", ".join(f"{count} × {kind}" for kind, count in record.redactions.items())
-    pauses = ", ".join(
-        f"{clock(each.from_ms)} to {clock(each.to_ms) if each.to_ms is not None else 'the end'}"
-        for each in record.pauses
-    )
+    pauses = ", ".join(_stretch(each.from_ms, each.to_ms) for each in record.pauses)
     heard = ", ".join(f"{what.replace('.', ' ')} {clock(ms)}" for what, ms in record.accounted_ms.items())
-    unstored_ms = record.consent[0].at_ms if record.consent else 0
+    unkept = ", ".join(_stretch(each.from_ms, each.to_ms) for each in record.unkept)
     seal = f"{record.seal.events} events, sha256 {record.seal.sha256}" if record.seal else ""
     return (
         '<div class="small">'
         + _lines(
             " · ".join(f"{key} {value}" for key, value in record.versions.items()),
             f"Masked before it was kept: {masked or 'nothing'}",
-            f"Not kept, consent came then: the first {clock(unstored_ms)}" if unstored_ms else "",
+            f"Not kept, for want of consent: {unkept}" if unkept else "",
             f"Paused, nothing heard or kept: {pauses}" if pauses else "",
             f"Time of each channel: {heard}" if heard else "",
             f"Transcribed after the call, nobody was prompted: {_late_ranges(record)}"
@@ -211,6 +214,12 @@ def _provenance(record: IncidentRecord) -> str:
         )
         + "</div>"
     )
+
+
+def _stretch(from_ms: int, to_ms: int | None) -> str:
+    if to_ms is None:
+        return f"{clock(from_ms)} to the end"
+    return f"{clock(from_ms)} to {clock(to_ms)}" if from_ms else f"the first {clock(to_ms)}"
 
 
 def _late_ranges(record: IncidentRecord) -> str:

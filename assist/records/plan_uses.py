@@ -43,19 +43,22 @@ class PlanUses:
         match moved.what:
             case "offered":
                 use.setdefault("offered_ms", moved.at_ms)
-                use["heard"] = moved.words
+                use["heard"] = moved.words or use.get("heard", "")
             case "accepted":
+                use.setdefault("offered_ms", moved.at_ms)
                 use |= {"answer": "accepted", "answered_ms": moved.at_ms, "heard": moved.words}
             case "allowed" | "denied" | "expired":
                 use["permission"] = moved.what
 
+    def asked(self, option: str, at_ms: int) -> None:
+        """A supervisor was asked for it."""
+        if option in self._uses:
+            self._uses[option].setdefault("asked_ms", at_ms)
+
     def agent_acted(self, action: Action) -> None:
-        """The agent has clicked that it was offered, requested, or accepted or refused by the customer."""
+        """The agent has clicked that it was offered, or accepted or refused by the customer."""
         use = self._uses.get(action.target)
         if use is None:
-            return
-        if action.what == "plan-asked":
-            use.setdefault("asked_ms", action.at_ms)
             return
         use.setdefault("offered_ms", action.at_ms)
         if action.what == "plan-refused" and use.get("answer"):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
 
 from assist.errors import AssistError
+from assist.privacy.consent import Consent, ConsentPolicy, Gate
 
 SCHEMA_VERSION = 2
 """2: Plan B with its answers and outcome, what people did, pauses, wrap-up, marks, redactions, the log's seal."""
@@ -225,6 +226,13 @@ class ConsentStep(_Part):
     policy: str
 
 
+class Unkept(_Part):
+    """Nothing was kept meanwhile, for want of consent."""
+
+    from_ms: int
+    to_ms: int | None = Field(description="null: until the end")
+
+
 class LateRange(_Part):
     """Speech that was untranscribed when the call ended and has been transcribed since."""
 
@@ -292,6 +300,20 @@ class IncidentRecord(_Part):
     marks: list[Judgement] = Field(default_factory=list)
     missed: list[Missed] = Field(default_factory=list)
     seal: Seal | None = None
+
+    @computed_field(description="by `consent`, in order")  # type: ignore[prop-decorator]
+    @property
+    def unkept(self) -> list[Unkept]:
+        """What of the call was not kept for want of consent."""
+        ranges, since = [], 0 if self.consent else None
+        for step in self.consent:
+            kept = Gate(ConsentPolicy(step.policy), Consent(step.consent)).may_store
+            if kept and since is not None:
+                ranges.append(Unkept(from_ms=since, to_ms=step.at_ms))
+            since = None if kept else step.at_ms if since is None else since
+        if since is not None:
+            ranges.append(Unkept(from_ms=since, to_ms=None))
+        return [each for each in ranges if each.to_ms != each.from_ms]
 
 
 def read_record(body: Mapping[str, Any]) -> IncidentRecord:

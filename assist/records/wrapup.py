@@ -27,8 +27,10 @@ def with_reviews(record: IncidentRecord, reviews: Sequence[Review]) -> IncidentR
     if (note := last_note(reviews)) is not None:
         added.append(note)
     kept = [
-        review for review in effective_reviews(reviews) if review.kind in WRAP_UP_KINDS and review.who == record.agent
-    ]
+        review
+        for review in effective_reviews(reviews)
+        if review.kind in WRAP_UP_KINDS and review.kind != "contest" and review.who == record.agent
+    ]  # a contest comes from the review page, too, and is told by itself
     marks = {(review.kind, review.target): review for review in reviews if review.kind in VERDICT_KINDS}
     return record.model_copy(
         update={

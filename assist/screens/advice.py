@@ -42,6 +42,10 @@ class Advice:
         """The prompt on screen, for the board."""
         return self._prompt.title if self._prompt is not None else ""
 
+    def shows(self, prompt: PromptShown) -> bool:
+        """Whether it is on screen."""
+        return self._prompt is not None and self._prompt.id == prompt.id
+
     @property
     def plan(self) -> str:
         """The option that was accepted last, or offered last and is still shown, with its state; for the board."""

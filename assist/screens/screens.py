@@ -76,7 +76,7 @@ class Screens:
             self._begin(call, event)
             return
         pages = self._calls.get(call)
-        if pages is None:
+        if pages is None or (isinstance(event, PromptShown) and pages.advice.shows(event)):
             return
         pages.show(event)
         match event:

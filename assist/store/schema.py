@@ -135,6 +135,9 @@ audit_cut = Table(
     Column("before", String, nullable=False),  # its seal, which the next entry's seal covers
     Column("seal", String, nullable=False),  # over both
 )
+BEGAN = "strftime('%Y-%m-%dT%H:%M:%S', records.started_at)"
+"""When a recorded call began, in UTC."""
+CREATE_ORDER_INDEX = f"CREATE INDEX IF NOT EXISTS records_in_order ON records ({BEGAN.replace('records.', '')}, call)"
 CREATE_FULL_TEXT_INDEX = "CREATE VIRTUAL TABLE IF NOT EXISTS spoken USING fts5(call UNINDEXED, words)"
 CREATE_DIGEST_TRIGGER = """CREATE TRIGGER IF NOT EXISTS digest_gone AFTER DELETE ON records
 BEGIN DELETE FROM digests WHERE call = OLD.call; END"""
@@ -175,6 +178,7 @@ def create_or_migrate(connection: Connection, path: Path) -> None:
         for step in MIGRATIONS[found - 1 :]:
             step(connection)
     METADATA.create_all(connection)
+    connection.exec_driver_sql(CREATE_ORDER_INDEX)
     connection.execute(text(CREATE_FULL_TEXT_INDEX))
     connection.execute(text(CREATE_DIGEST_TRIGGER))
     _add_missing_digests(connection)

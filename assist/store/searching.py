@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, and_, case, exists, func, or_, select, text, tuple_
+from sqlalchemy import Select, String, and_, case, exists, func, literal_column, or_, select, text, tuple_
 
 from assist.store.rows import NON_REVIEW_KINDS, VERDICT_KINDS
-from assist.store.schema import digests, records, reviews
+from assist.store.schema import BEGAN, digests, records, reviews
 
 _LEVEL_RANKS = {"escalated": 3, "tense": 2, "recovering": 1}
+_BEGAN = literal_column(BEGAN, String)
 _RANK = case(_LEVEL_RANKS, value=records.c.level, else_=0)
 
 
@@ -19,13 +21,16 @@ class SortKey(NamedTuple):
     """Unique position of a record in either order, for keyset pagination: stable whatever is added or erased."""
 
     rank: int
-    started_at: str
+    began: str
+    """In UTC: over a change of the clocks the texts of local times are not in order."""
     call: str
 
 
 def sort_key(record: Mapping[str, Any]) -> SortKey:
     """The sort key of a record, or of its digest."""
-    return SortKey(_LEVEL_RANKS.get(record["level_reached"], 0), record["started_at"], record["call"])
+    at = datetime.fromisoformat(record["started_at"])
+    began = (at.astimezone(UTC) if at.tzinfo is not None else at).strftime("%Y-%m-%dT%H:%M:%S")
+    return SortKey(_LEVEL_RANKS.get(record["level_reached"], 0), began, record["call"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,7 @@ class RecordQuery:
     words: str = ""
     level: str = ""
     since: str = ""
-    """ISO 8601: calls that began then or later."""
+    """ISO 8601: calls that began then or later, by the clock where they were."""
     before: str = ""
     """ISO 8601: calls that began earlier than this."""
     agents: Sequence[str] = ()
@@ -62,7 +67,7 @@ class RecordQuery:
 
 def select_records(column: Any, query: RecordQuery) -> Select[Any]:
     """A column of the records that match, or of their digests, newest or worst first."""
-    key = [_RANK, records.c.started_at, records.c.call] if query.worst_first else [records.c.started_at, records.c.call]
+    key = [_RANK, _BEGAN, records.c.call] if query.worst_first else [_BEGAN, records.c.call]
     statement = _select_filtered(column, query)
     if query.after is not None:
         statement = statement.where(tuple_(*key) < tuple_(*query.after[-len(key) :]))

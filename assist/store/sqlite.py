@@ -153,7 +153,7 @@ class SqliteStore:
 
     def calls(self, state: str | None = None) -> list[StoredCall]:
         """Calls, newest first."""
-        query = select(schema.calls).order_by(schema.calls.c.started_at.desc())
+        query = select(schema.calls).order_by(func.datetime(schema.calls.c.started_at).desc())
         if state is not None:
             query = query.where(schema.calls.c.state == state)
         with self._reader.connect() as connection:

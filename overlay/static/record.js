@@ -40,7 +40,7 @@ export function record({ showError, marked, mayMark }) {
       versions && h("details", { class: "second small" }, h("summary", {}, "Versions"), versions),
       h("div", { id: "contested" }),
       it.ended === "interrupted" ? flag("This call was cut short; all that was heard until then is here.") : "",
-      it.consent?.[0]?.at_ms ? flag(`The first ${clock(it.consent[0].at_ms)} were not kept: consent was given only then.`) : "",
+      ...(it.unkept ?? []).map(({ from_ms, to_ms }) => flag(from_ms ? `From ${clock(from_ms)} to ${to_ms === null ? "the end" : clock(to_ms)} nothing was kept: consent was taken back.` : `The first ${clock(to_ms)} were not kept: consent was given only then.`)),
       ...it.troubles.filter((trouble) => !trouble.cleared).slice(0, 3).map((trouble) => flag(`${clock(trouble.at_ms)} ${trouble.text}`)),
       it.transcribed_late?.length ? flag(`${plural(it.transcribed_late.length, "utterance")} transcribed after the call: nobody was prompted. With these words counted the level reached ${it.level_reached}.`) : "",
       h("section", { class: "panel timeline", "aria-label": "The call on one time axis" }, axis.node, sound?.node ?? ""),

@@ -24,16 +24,20 @@ export function timeline(record, agent, peaks, seek) {
   const [top, bottom] = LEVEL;
   const y = (score) => (bottom - (Math.min(100, Math.max(0, score)) / 100) * (bottom - top)).toFixed(1);
 
-  const kept = record.consent?.[0]?.at_ms ?? 0; // nothing is known of what came before consent
-  const before = kept ? [{ at_ms: 0, level: "unkept", score: 0 }] : [];
-  const began = kept && record.levels[0]?.at_ms === kept ? [] : [{ at_ms: kept, level: "calm", score: 0 }];
-  const levels = [...before, ...began, ...record.levels];
+  const unkept = (record.unkept ?? []).map((each) => [each.from_ms, each.to_ms ?? durationMs]); // nothing is known of it
+  const isCalm = (ms) => ({ at_ms: ms, level: "calm", score: 0 }); // a log says where it begins only where that is not so
+  const levels = [isCalm(0), ...unkept.flatMap(([from, to]) => [{ at_ms: from, level: "unkept", score: 0 }, isCalm(to)]), ...record.levels]
+    .sort((a, b) => a.at_ms - b.at_ms);
   const bands = levels.map((step, i) => {
     const until = levels[i + 1]?.at_ms ?? durationMs;
     return s("rect", { class: step.level, x: at(step.at_ms), y: top, width: Math.max(0, x(until) - x(step.at_ms)).toFixed(1), height: bottom - top });
   });
-  const score = levels.slice(before.length).map((step, i) => `${i ? "L" : "M"}${at(step.at_ms)} ${y(step.score)}`).join("")
-    + `L${W} ${y(levels.at(-1).score)}`;
+  const known = levels.filter((step, i) => (levels[i + 1]?.at_ms ?? durationMs) > step.at_ms);
+  const score = known.map((step, i) => {
+    const [before, unknown] = [known[i - 1], step.level === "unkept"];
+    if (!before || before.level === "unkept") return unknown ? "" : `M${at(step.at_ms)} ${y(step.score)}`;
+    return `L${at(step.at_ms)} ${y(unknown ? before.score : step.score)}`;
+  }).join("") + (known.at(-1)?.level === "unkept" ? "" : `L${W} ${y(levels.at(-1).score)}`);
 
   // A stroke per word, taller the longer the word: who spoke when, without a recording.
   const voice = (speaker, middle) => peaks[speaker] ? peaks[speaker].map((loud, i, all) => {
@@ -56,14 +60,14 @@ export function timeline(record, agent, peaks, seek) {
   });
   const steps = record.steps.map((step) => s("path", { class: "step", d: `M${at(step.at_ms)} ${STEPS - 6}v12` }));
   const here = s("path", { class: "here", d: "" });
-  const summary = `${plural(record.levels.length, "change")} of level, ${plural(record.signals.length, "signal")}, ${plural(record.prompts.length, "prompt")}, ${plural(record.steps.length, "step")} in ${clock(durationMs)}${kept ? `, the first ${clock(kept)} not kept` : ""}`;
+  const summary = `${plural(record.levels.length, "change")} of level, ${plural(record.signals.length, "signal")}, ${plural(record.prompts.length, "prompt")}, ${plural(record.steps.length, "step")} in ${clock(durationMs)}${unkept.map(([from, to]) => (from ? `, ${clock(from)} to ${clock(to)} not kept` : `, the first ${clock(to)} not kept`)).join("")}`;
   const svg = s("svg", {
     viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: "none", role: "img", "aria-label": summary,
     onclick: (event) => {
       const box = svg.getBoundingClientRect();
       seek(((event.clientX - box.left) / box.width) * durationMs);
     },
-  }, bands, kept ? s("path", { class: "unkept", d: `M0 ${(top + bottom) / 2}H${at(kept)}` }) : "", s("path", { class: "score", d: score }),
+  }, bands, s("path", { class: "unkept", d: unkept.map(([from, to]) => `M${at(from)} ${(top + bottom) / 2}H${at(to)}`).join("") }), s("path", { class: "score", d: score }),
     [CALLER, AGENT].map((middle) => s("path", { class: "rest", d: `M0 ${middle}H${W}` })),
     s("path", { class: "voice", d: voice(mixed ? "unknown" : "customer", CALLER) }),
     s("path", { class: "voice", d: voice("agent", AGENT) }), dots, prompts, steps, here);

@@ -13,7 +13,7 @@ from assist.privacy.consent import Consent, ConsentPolicy, Gate
 from audio.events import Gap, Utterance
 
 CATEGORIES = ("withheld", "paused", "lost", "untranscribed", "failed", "transcribed-late", "speech")
-"""Highest priority first. Withheld: no consent; lost, untranscribed and failed are values of `Gap.why`."""
+"""Highest priority first. Withheld: no consent to keep it; lost, untranscribed and failed are values of `Gap.why`."""
 
 
 @dataclass
@@ -24,6 +24,8 @@ class Ledger:
     """Channel -> (start ms, end ms, index in CATEGORIES)."""
     _paused_at: int | None = None
     _withheld_at: int | None = None
+    _is_first_consent: bool = True
+    """Before the first word about consent nothing was kept: a log begins with the one that lets it be kept."""
 
     def add(self, event: Event) -> None:
         """Count the next event of the call."""
@@ -35,10 +37,12 @@ class Ledger:
             case Gap():
                 self._add_range(event.speaker, event.start_ms, event.end_ms, event.why)
             case ConsentSet():
-                heard = Gate(ConsentPolicy(event.policy), Consent(event.consent)).may_transcribe
-                if not heard and self._withheld_at is None:
+                kept = Gate(ConsentPolicy(event.policy), Consent(event.consent)).may_store
+                if self._is_first_consent:
+                    self._withheld_at, self._is_first_consent = 0, False
+                if not kept and self._withheld_at is None:
                     self._withheld_at = event.at_ms
-                elif heard and self._withheld_at is not None:
+                elif kept and self._withheld_at is not None:
                     for speaker in self._ranges:
                         self._add_range(speaker, self._withheld_at, event.at_ms, "withheld")
                     self._withheld_at = None
