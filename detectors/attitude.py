@@ -43,17 +43,17 @@ _NEGATION = re.compile(
 """A negation of the next word; "never been so impressed" and "is not that lovely" negate nothing."""
 _COMPLAINT = re.compile(
     r"""\b(?:
-    still|again|nobody|no\ one|nothing\ (?:happens|has|is)|never\ (?:again|once|even|came|called|heard)|unacceptable
+    nothing\ (?:happens|has|is)(?!\ wrong)|never\ (?:again|once|even|came|called|heard)|unacceptable
     |(?:must|got\ to|have\ to)\ be\ (?:joking|kidding)
     |ridiculous|disgrace\w*|disgusting|a\ joke|pathetic|appalling|outrageous|shocking|shambles|incompetent|worst|fed\ up
     |sick\ (?:of|and\ tired)
     |had\ enough|enough\ is|had\ it\ with|last\ straw|fobb?ed|robb\w+|rip\ off|ripp\w+\ off|liars?
-    |lied|lying|cheat\w*|overcharg\w+|wrong|refus\w+|ignor\w+|furious|angry|disappointed|unhappy|frustrat\w+
+    |lied|lying|cheat\w*|overcharg\w+|ignor\w+|furious|angry|disappointed|unhappy|frustrat\w+
     |unbelievable|catastrophe|disaster|terrible|awful|hopeless|useless\ (?:lot|people|company)
     |not\ (?:good\ enough|happy|paying|having|on)|i\ (?:do\ not\ care|demand|insist)
-    |i\ want\ (?:to\ (?:speak|talk|complain|cancel)|my|your|a|an|somebody|someone|it)
-    |(?:been|kept\ me|left\ me)\ waiting|waited|on\ hold|how\ (?:dare|many\ times|much\ longer|hard|can\ you)
-    |why\ (?:is|are|do|does|did|have|has|can|will|should|would|not)|what\ (?:is\ the\ point|do\ you\ mean|am\ i)
+    |i\ want\ (?:to\ (?:speak|talk|complain|cancel)|my|your|somebody|someone)
+    |(?:been|kept\ me|left\ me)\ waiting|how\ (?:dare|many\ times|much\ longer|hard|can\ you)
+    |what\ (?:is\ the\ point|do\ you\ mean|am\ i)
     |you\ (?:people|lot|guys|said|told|promised|keep|kept|never)\ (?:are\ (?:all|the|just|a)|not|me|it|this|that|to)
     |you\ (?:did|do|have|can|will|would|could|should)\ not|you\ (?:keep|kept|never|charged|lost|broke|ruined|call\ this)
     |you\ have\ (?:lost|charged|broken|taken|ruined|cost|wasted|blocked|closed|stopped|cancelled|given\ me|sent\ me|cut
@@ -61,11 +61,19 @@ _COMPLAINT = re.compile(
     |(?:second|third|fourth|fifth|\d+(?:th|rd|nd))\ time|(?:two|three|four|five|six)\ times|so\ you\ (?:can|are|do)
     |(?:did|has|have|does|is|was)\ not\ (?:come|arrived?|turn\w*|work\w*|been|show\w*|here|there|got|had|called|good)
     |do\ not\ (?:you|tell\ me|give\ me|talk)|let\ me\ tell\ you|listen\ to\ me|right\ now|or\ else|otherwise
-    |(?:transferred|passed|bounced|fobbed)\ me|i\ have\ tried\ the
+    |(?:bounced|fobbed)\ me|i\ have\ tried\ the
     |(?:have|am)\ been\ (?:sent|passed|on\ to|trying|told|bounced|calling|ringing|through)
     )\b""",
     re.VERBOSE,
 )
+_MAY_COMPLAIN = re.compile(
+    r"""\b(?:
+    still|again|nobody|no\ one|(?<!nothing\ )(?<!not\ )wrong|refus\w+|waited|on\ hold|(?:transferred|passed)\ me
+    |i\ want\ (?:a|an|it)|why\ (?:is|are|do|does|did|have|has|can|will|should|would|not)
+    )\b""",
+    re.VERBOSE,
+)
+"""These are said in calm calls as well ("it's me again", "nothing wrong with it"): two different ones complain."""
 _INTENT = re.compile(
     r"""\b(?:
     (?:i|we)\ (?:will|shall|may|might|must|have\ to|am\ going\ to|are\ going\ to|am\ about\ to|am\ ready\ to
@@ -88,7 +96,7 @@ def is_friendly(text: str) -> bool:
 
 def complains(text: str) -> bool:
     """Whether the text complains of something, or accuses somebody."""
-    return _COMPLAINT.search(text) is not None
+    return _COMPLAINT.search(text) is not None or len(set(_MAY_COMPLAIN.findall(text))) > 1
 
 
 def states_intent(text: str) -> bool:

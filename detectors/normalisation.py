@@ -84,6 +84,9 @@ _FILLERS = frozenset("um uh er erm uhm hmm hm mm eh uhh umm".split())
 _FILLER_PHRASES = frozenset((("you", "know"), ("i", "mean")))
 _NEVER_LAST = frozenset("to a an the my your our their his her its with of for about at from by like".split())
 """After these a sentence must go on: "you know" is a filler there ("to, you know, cancel")."""
+_PREPOSITIONS = frozenset("on with by at about from in of call calling get getting want ringing tell telling".split())
+_NOUN_STARTS = frozenset("a an another my your our the some somebody someone".split())
+_LIKED = frozenset("it that this them you him her the my your a an being having what how".split())
 _NUMBERS = frozenset("zero oh one two three four five six seven eight nine ten".split())
 
 
@@ -148,13 +151,15 @@ def timed_words(text: str) -> list[Word]:
 
 
 def normalise(words: Sequence[str]) -> NormalisedText:
-    """Normalise consecutive words; fillers and repetitions are left out, split contractions ("don t") joined."""
+    """Normalise consecutive words; fillers, repetitions and words cut off are left out, "don t" is joined."""
     tokens: list[str] = []
     word_indices: list[int] = []
     sentence_starts = {0}
     commas: set[int] = set()
     quote_starts: set[int] = set()
     for index, word in enumerate(words):
+        if _is_cut_off(word, words[index + 1 : index + 3]):
+            continue
         after = normalise_word(words[index + 1])[:1] if index + 1 < len(words) else []
         if word.startswith(_OPENING_QUOTES) or (index and words[index - 1].endswith(":")):
             quote_starts.add(len(tokens))
@@ -201,10 +206,12 @@ def _is_contracted_is(word: str, after: Sequence[str]) -> bool:
 
 
 def _fluent(tokens: Sequence[str]) -> list[int]:
-    """Indices of the tokens without disfluencies: fillers ("uh", "you know") and repetitions ("can I can I")."""
+    """Indices of the tokens without disfluencies: fillers ("uh", "you know", "like") and repetitions ("can I can")."""
     kept: list[int] = []
     for index, token in enumerate(tokens):
         if token in _FILLERS:
+            continue
+        if token == "like" and kept and _is_filler(tokens, kept[-1], index):
             continue
         kept.append(index)
         if tuple(tokens[each] for each in kept[-2:]) in _FILLER_PHRASES and len(kept) > 2:
@@ -218,6 +225,25 @@ def _fluent(tokens: Sequence[str]) -> list[int]:
                 del kept[-size:]
                 break
     return kept
+
+
+def _is_filler(tokens: Sequence[str], before: int, at: int) -> bool:
+    """Whether this "like" is one: "on like Facebook", "get like a lawyer", "to like cancel", "like five times"."""
+    after = tokens[at + 1] if at + 1 < len(tokens) else ""
+    if not after or after in _SUBJECT_PRONOUNS:
+        return False
+    if tokens[before] in _PREPOSITIONS:
+        return after in _NOUN_STARTS or after not in _LIKED
+    if tokens[before] == "to":
+        is_going = before > 0 and tokens[before - 1] == "going"
+        return after not in _LIKED if is_going else after in _NOUN_STARTS - {"my", "your", "our", "the"}
+    return tokens[before] in ("this", "it", "myself", "been") and after in _NUMBERS
+
+
+def _is_cut_off(word: str, after: Sequence[str]) -> bool:
+    """Whether a word breaks off and one of the next two says it whole: "sol- solicitor", "my sol- my solicitor"."""
+    begun = word.lower().rstrip("-–—")
+    return begun != word.lower() and begun.isalpha() and any(each.lower().startswith(begun) for each in after[:2])
 
 
 def _clause_starts(tokens: Sequence[str], after_punctuation: set[int]) -> tuple[int, ...]:

@@ -36,9 +36,10 @@ CONNECTIVES = frozenset("to of for from about with on in at by who that which if
 """After these the object is still to come ("cancel my subscription" ... "to your newsletter"): twice the lookahead."""
 LOOKAHEAD_WORDS = 2
 """So many words must follow a match in a hypothesis ("my lawyer" ... "sent you the form"), agreed or tentative, and it
-must still match with them. Urgent rules need none. Of 1,129 matches in the beginnings of the development lines and rule
-examples, cut after every word, 151 were not in the whole line; with one word of lookahead 17 of 663, with two 5 of 434,
-with three 2 of 299."""
+must still match with them; twice as many follow what sounds like self-harm: "thinking of ending it" ... "when the
+contract's up". Threats, and rules that are `certain` of it, wait for nothing. Of 1,129 matches in the beginnings of the
+development lines and rule examples, cut after every word, 151 were not in the whole line; with one word of lookahead 17
+of 663, with two 5 of 434, with three 2 of 299."""
 
 FRIENDLY_MS = 20_000
 """A cue below urgent is only a note where the words since this long before it are friendly and do not complain."""
@@ -54,6 +55,12 @@ states an intent, swears, or has complained in the last `COMPLAINT_MS`. Together
 MIN_AGENT_ODDS = 0.25
 """In a channel that both parties share, a cue below urgent is only a note from these log-odds on that the words are the
 agent's ("I'm processing a full refund"). Set on 36 recorded calls and announcements and on the calls `dev3`."""
+
+EXPLETIVES = frozenset(
+    """bloody fucking frigging friggin frickin fricking freaking damn damned goddamn goddam flipping sodding bleeding
+    flaming ruddy fecking effing""".split()
+)
+"""Between two words these change nothing of what a rule says: "my bloody solicitor"."""
 
 MIN_EXACT_WORDS = 2
 """A match with listed misheard words needs so many other words."""
@@ -118,13 +125,13 @@ class PhraseDetector:
         return [signal for signal in found if not self._is_cooling_down(signal, window)]
 
     def _stable(self, found: list[Signal], latest: Hypothesis, earlier: Sequence[Word]) -> list[Signal]:
-        """Those with their lookahead (see `LOOKAHEAD_WORDS`), and those that need none: urgent or raised already."""
-        waiting = {each.rule for each in found if each.severity < Severity.URGENT and not self._is_raised(each)}
+        """Those with their lookahead (see `LOOKAHEAD_WORDS`), and those that need none or are raised already."""
+        waiting = {each.rule for each in found if self._needs_lookahead(each) and not self._is_raised(each)}
         if not waiting:
             return found
         words = (*latest.agreed, *latest.tentative)
         later, _ = self._search(words, earlier, latest.speaker, latest.id, False)
-        confirmed = {each.rule for each in later if _has_lookahead(words, each.evidence.last_word)}
+        confirmed = {each.rule for each in later if _has_lookahead(words, each)}
         return [each for each in found if each.rule not in waiting - confirmed]
 
     def _downgraded(
@@ -145,10 +152,19 @@ class PhraseDetector:
         meant = complaint or hostile or states_intent(text)
         return [
             replace(each, severity=Severity.NOTE)
-            if each.severity is Severity.HELP and (friendly or is_agents or (each.id in NEEDS_INTENT and not meant))
+            if each.severity is Severity.HELP and (friendly or is_agents or (self._needs_intent(each) and not meant))
             else each
             for each in found
         ]
+
+    def _needs_lookahead(self, signal: Signal) -> bool:
+        """Whether its object may still come; of what is urgent only where the rule of a care cue is not `certain`."""
+        is_urgent = signal.severity is Severity.URGENT
+        return not is_urgent or (signal.id == "vulnerable" and not self._by_id[signal.rule].certain)
+
+    def _needs_intent(self, signal: Signal) -> bool:
+        """Whether people say it in calm calls too (see `NEEDS_INTENT`)."""
+        return signal.id in NEEDS_INTENT and not self._by_id[signal.rule].certain
 
     @staticmethod
     def _recent_text(window: Window, latest: Utterance | Hypothesis, back_ms: int) -> str:
@@ -256,7 +272,7 @@ class PhraseDetector:
         return list(signals.values()), corrections_by_rule
 
     def _all_matches(self, text: NormalisedText, speaker: Speaker, earlier: int) -> Iterable[Match]:
-        """Matches in the words as recognised, then with misheard forms that are listed, then with corrected words.
+        """Matches in the words as recognised, with listed misheard forms, without expletives, and with corrected words.
 
         A match that ends within the first `earlier` words is left out: it was found when they came.
         """
@@ -264,6 +280,9 @@ class PhraseDetector:
         if self._misheard_tokens.intersection(text.tokens):
             listed = self._listed_corrections(text)
             yield from self._matches(text, text.word_indices, speaker, earlier, self._misheard_index, listed)
+        if not EXPLETIVES.isdisjoint(text.tokens[:-1]):
+            clean, ends = _without_expletives(text)
+            yield from self._matches(clean, ends, speaker, earlier, self._index, {})
         corrected = self._corrected(text)
         if corrected is not None:
             corrected_text, ends = corrected
@@ -298,17 +317,7 @@ class PhraseDetector:
             skip = joined is not None
             tokens.append(joined or self._corrector.correct(one) or one)
             kept.append(index)
-        if tuple(tokens) == text.tokens:
-            return None
-        new_index = {old: new for new, old in enumerate(kept)}
-        corrected = NormalisedText(
-            tuple(tokens),
-            tuple(text.word_indices[index] for index in kept),
-            frozenset(new_index[index] for index in text.sentence_starts if index in new_index),
-            tuple(new_index.get(text.clause_starts[index], 0) for index in kept),
-            frozenset(new_index[index] for index in text.quote_starts if index in new_index),
-        )
-        return corrected, [text.word_indices[after - 1] for after in (*kept[1:], len(text.tokens))]
+        return None if tuple(tokens) == text.tokens else _with_tokens(text, tokens, kept)
 
     def _matches(
         self,
@@ -365,6 +374,37 @@ def preceding_words(window: Window, latest: Utterance | Hypothesis, most: int) -
     return ()
 
 
+def _without_expletives(text: NormalisedText) -> tuple[NormalisedText, Sequence[int]]:
+    """As `_with_tokens`, without `EXPLETIVES` before another word of the same sentence."""
+    last = len(text.tokens) - 1
+    kept = [
+        index
+        for index, token in enumerate(text.tokens)
+        if token not in EXPLETIVES or index == last or index + 1 in text.sentence_starts
+    ]
+    return _with_tokens(text, [text.tokens[index] for index in kept], kept)
+
+
+def _with_tokens(
+    text: NormalisedText, tokens: Sequence[str], kept: Sequence[int]
+) -> tuple[NormalisedText, Sequence[int]]:
+    """The text with these tokens for those at the indices `kept`, and for each the index of its last word.
+
+    A sentence or clause whose first token is gone begins with its next one.
+    """
+    new_index: dict[int, int] = {}
+    for new, (at, before) in enumerate(zip(kept, (-1, *kept), strict=False)):
+        new_index |= dict.fromkeys(range(before + 1, at + 1), new)
+    changed = NormalisedText(
+        tuple(tokens),
+        tuple(text.word_indices[index] for index in kept),
+        frozenset(new_index[index] for index in text.sentence_starts if index in new_index),
+        tuple(new_index[text.clause_starts[index]] for index in kept),
+        frozenset(new_index[index] for index in text.quote_starts if index in new_index),
+    )
+    return changed, [text.word_indices[after - 1] for after in (*kept[1:], len(text.tokens))]
+
+
 def _is_doubtful(word: Word, hinges: Sequence[PhrasePattern]) -> bool:
     """Whether the recogniser doubts a word that something hinges on: "how do you shit my orders"."""
     if not hinges or word.probability >= MIN_HINGE_PROBABILITY:
@@ -373,11 +413,11 @@ def _is_doubtful(word: Word, hinges: Sequence[PhrasePattern]) -> bool:
     return any(hinge.exact.search(text) for hinge in hinges)
 
 
-def _has_lookahead(words: Sequence[Word], last: int) -> bool:
-    """Whether enough words follow the one of this index (see `LOOKAHEAD_WORDS`)."""
-    after = words[last + 1 :]
+def _has_lookahead(words: Sequence[Word], found: Signal) -> bool:
+    """Whether enough words follow what was found (see `LOOKAHEAD_WORDS`)."""
+    after = words[found.evidence.last_word + 1 :]
     connects = bool(after) and after[0].text.lower() in CONNECTIVES
-    return len(after) >= LOOKAHEAD_WORDS * (2 if connects else 1)
+    return len(after) >= LOOKAHEAD_WORDS * (2 if connects or found.severity is Severity.URGENT else 1)
 
 
 def _is_answered(signal: Signal, since_ms: int, window: Window) -> bool:

@@ -30,15 +30,17 @@ class Silence:
 
     8 s is where silence on a line is felt as a fault rather than as work (contact-centre practice calls anything past
     some 5-10 s "dead air"); at 20 s it is worth another look. Both are notes. After "one moment, let me
-    check" both know why nobody speaks: only the second step counts then.
+    check" of the agent's both know why nobody speaks: only the second step counts then; after the customer's neither
+    does, as it is they who fetch something.
     """
 
     steps_ms: tuple[int, ...] = (8_000, 20_000)
     name: str = "silence"
-    version: str = "2"
+    version: str = "3"
     _words_end_ms: int = -1
     """End of the newest words; kept here, as a silence may outlast what the window remembers."""
-    _announced: bool = False
+    _announced: Speaker | None = None
+    """Who has announced a wait with the last words."""
 
     def __call__(self, window: Window) -> Iterable[Signal]:
         """The step reached, measured from the last end of speech of either side."""
@@ -46,12 +48,13 @@ class Silence:
             self._track_speech(window)
         since = min(window.speaking_since.values(), default=window.now_ms)
         if window.now_ms - max(since, self._words_end_ms) > BACKCHANNEL_MS:
-            self._announced = False
+            self._announced = None
         if window.held or window.speaking_since or not window.last_speech_end:
             return
         quiet_since = max(self._words_end_ms, *window.last_speech_end.values())
         quiet_ms = window.now_ms - quiet_since
-        for step_ms in self.steps_ms[self._announced :]:
+        skipped = {None: 0, Speaker.CUSTOMER: len(self.steps_ms)}.get(self._announced, 1)
+        for step_ms in self.steps_ms[skipped:]:
             if quiet_ms >= step_ms:
                 yield Signal(
                     id="silence",
@@ -71,13 +74,14 @@ class Silence:
 
     def _track_speech(self, window: Window) -> None:
         """Update the end of the newest words, and whether they announce a wait or answer one that was announced."""
-        self._words_end_ms, self._announced = -1, False
+        self._words_end_ms, self._announced = -1, None
         announced_ms = -BACKCHANNEL_MS - 1
         for utterance in window.utterances[-6:]:
             is_soon = utterance.start_ms - announced_ms <= BACKCHANNEL_MS
-            is_answer = self._announced and is_soon and is_backchannel(utterance.words)
-            self._announced = is_answer or _announces_wait(utterance)
-            if self._announced:
+            is_answer = self._announced is not None and is_soon and is_backchannel(utterance.words)
+            if not is_answer:
+                self._announced = utterance.speaker if _announces_wait(utterance) else None
+            if self._announced is not None:
                 announced_ms = _end_ms(utterance)
             self._words_end_ms = max(self._words_end_ms, _end_ms(utterance))
 

@@ -81,6 +81,12 @@ def test_what_was_clear_is_answered_before_what_was_only_noted_but_for_care(note
     assert prompt.play == play
 
 
+def test_anger_is_answered_before_a_note_of_hurry():
+    because = [signal("time_pressure", 9_500, severity=Severity.NOTE), signal("upset", 9_500)]
+    [prompt] = of(turn(coach(), 10_000, Level.ESCALATED, because=because), PromptShown)
+    assert prompt.play == "feelings"
+
+
 @pytest.mark.parametrize(("severity", "prompts"), [(Severity.NOTE, 0), (Severity.HELP, 1)])
 def test_a_call_that_is_tense_because_somebody_was_noted_to_be_upset_gets_no_prompt(severity, prompts):
     because = [signal("upset", 9_500, severity=severity), signal("negative_sentiment", 9_500)]

@@ -240,6 +240,24 @@ def test_after_a_crisis_nothing_else_is_offered_but_what_is_urgent():
     assert of(later, PromptShown) == []
 
 
+def test_after_a_crisis_that_was_marked_as_wrong_help_goes_on():
+    subject = turned(Level.TENSE)
+    [prompt] = of(subject.hear(10_000, [signal("vulnerable", 10_000, severity=Severity.URGENT)], None), PromptShown)
+    subject.act(Action(12_000, "Dana", "agent", "wrong", prompt.id))
+    subject.level_changed(LevelChange(13_000, Level.ESCALATED, Level.TENSE, 90.0, ()))
+    events = subject.hear(30_000, [signal("cancel_threat", 30_000)], None)
+    assert [prompt.play for prompt in of(events, PromptShown)] == ["cancel-threat"]
+
+
+@pytest.mark.parametrize(("relieved_ms", "plays"), [(8_000, ["dead-air"]), (12_000, [])])
+def test_silence_after_thanks_is_no_dead_air(relieved_ms, plays):
+    subject = turned(Level.TENSE)
+    subject.hear(8_000, [signal("de_escalation", relieved_ms, severity=Severity.NOTE)], None)
+    subject._signals["upset"] = {"u": signal("upset", 10_000)}
+    events = subject.hear(22_000, [signal("silence", 22_000, severity=Severity.NOTE)], None)
+    assert [prompt.play for prompt in of(events, PromptShown)] == plays
+
+
 def test_silence_that_is_over_is_not_answered():
     subject = turned()
     subject.hear(10_000, [signal("cancel_threat", 10_000)], None)

@@ -464,6 +464,12 @@ def test_a_doubtful_word_does_not_hide_a_clear_one_of_the_same_rule(rulebook):
         ("get me your like you know manager", {"supervisor.demand"}),
         ("I would like to I mean speak to your manager", {"supervisor.demand"}),
         ("do you know who I am", {"influence.who-i-am"}),
+        ("I will put it on like TikTok", {"review.threat"}),
+        ("I will take legal ac- action against you", {"legal.threat"}),
+        ("get me like a manager", {"supervisor.demand"}),
+        ("you'll be hearing from my soli- my solicitor", {"legal.threat"}),
+        ("you'll be hearing from my bloody solicitor", {"legal.threat", "swearing.mild"}),
+        ("I used to like a manager of yours", set()),
     ],
 )
 def test_what_is_said_while_looking_for_words_is_no_part_of_a_phrase(rulebook, text, cues):
@@ -488,3 +494,28 @@ def test_no_endless_row_of_marks_is_looked_at_as_a_censored_word():
     """The time it takes grows with the square of its length."""
     assert normalise_word("*" * MAX_CENSORED_LENGTH) == ["expletive"]
     assert normalise_word("*" * (MAX_CENSORED_LENGTH + 1)) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "severity"),
+    [
+        ("hello it's me again", Severity.NOTE),
+        ("there is nothing wrong with it, nobody has worn it", Severity.NOTE),
+        ("it's still broken and nobody has been", Severity.HELP),
+        ("this is unacceptable", Severity.HELP),
+    ],
+)
+def test_one_word_that_calm_callers_say_as_well_is_no_complaint(rulebook, before, severity):
+    assert severities(rulebook, before, "I'd like a full refund please") == {"refund.chargeback": severity}
+
+
+def test_what_is_plain_needs_no_complaint(rulebook):
+    assert severities(rulebook, "that's the fourth person I've spoken to today") == {
+        "passed.around": Severity.NOTE,
+        "passed.plainly": Severity.HELP,
+    }
+
+
+def test_what_sounds_like_self_harm_waits_for_its_object(rulebook):
+    text = "I am thinking of ending it when the contract is up"
+    assert set(growing(PhraseDetector(rulebook), text).values()) == {text.split().index("it") + 5}

@@ -110,3 +110,8 @@ def test_only_what_is_about_to_be_done_announces_a_wait(text, announces):
     said = (line("x1", A, 20_000, text),)
     found = quiet(said[0].end_ms + 9_000, {A: said[0].end_ms}, utterances=said)
     assert [s.rule for s in found] == ([] if announces else ["silence.8s"])
+
+
+def test_a_wait_that_the_customer_has_announced_is_no_dead_air():
+    words = tuple(Word(each, 20_000, 20_500) for each in "hold on it's in the garage".split())
+    assert quiet(60_000, {A: 11_000, C: 20_500}, utterances=(Utterance("c1", C, 20_000, 20_500, words),)) == []

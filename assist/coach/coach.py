@@ -302,8 +302,11 @@ class Coach:
         return 0 if by_hand else self._words_end_ms(at_ms, words)
 
     def _is_exclusive(self) -> bool:
-        """Whether a play with `alone` has been shown: only urgent prompts may follow."""
-        return any(play.alone and self._slot.shown_counts.get(play.id) for play in self.playbook.plays)
+        """Whether a play with `alone` has been shown, and not marked as wrong: only urgent prompts may follow."""
+        return any(
+            play.alone and self._slot.shown_counts.get(play.id) and not self._slot.is_muted(play.id)
+            for play in self.playbook.plays
+        )
 
     def _update_plan(self, now_ms: int, *, rechoose: bool = False) -> list[Event]:
         if self._slot.closed:
@@ -464,8 +467,8 @@ class Coach:
         return [self._hand_offs[to]]
 
     def _best_play(self, now_ms: int, signals: Sequence[Signal]) -> PromptCandidate | None:
-        """The best play for these signals: the most urgent, words before tone, clear cues before notes, the more
-        specific, then the order in the playbook.
+        """The best play for these signals: the most urgent, words before tone, clear cues (and what asks for care)
+        before notes, notes of `CLEAR_NOTES` before others, the more specific, then the order in the playbook.
 
         Not answered are signals older than `STALE_MS`, and notes where the agent has just done what the play asks for.
         """
@@ -480,11 +483,12 @@ class Coach:
                 continue
             tier = Severity.URGENT if any(s.severity is Severity.URGENT for s in answered) else play.severity
             words = any(signal.id in WORD_WEIGHTS for signal in answered)
-            clear = any(signal.severity >= Severity.HELP or signal.id in CLEAR_NOTES for signal in answered)
+            is_cue = any(signal.severity >= Severity.HELP or signal.id == "vulnerable" for signal in answered)
+            clear = is_cue or any(signal.id in CLEAR_NOTES for signal in answered)
             if words and not clear and not just_done.isdisjoint(play.acted_by):
                 continue
             specificity = 2 * self.playbook.ladder_depth(play) + (play.at_least > 1)
-            rank = (tier, words, clear, play.min_severity, specificity, -index)
+            rank = (tier, words, is_cue, clear, play.min_severity, specificity, -index)
             if best is None or rank > best[0]:
                 since_ms = max(self._customer_turn.answerable_ms(signal, now_ms) for signal in answered)
                 best = rank, candidate_for_play(self.playbook, play, answered, tier, since_ms, index, self._variation)
@@ -497,6 +501,8 @@ class Coach:
         if not urgent and (self._level not in play.levels or self._level is Level.CALM):
             return False
         if self._level is Level.TENSE and not self._is_supported(signals):
+            return False
+        if {signal.id for signal in signals} == {"silence"} and self._is_relieved():
             return False
         findings = [signal for name in play.signals for signal in self._signals.get(name, {}).values()]
         severe = [signal for signal in findings if signal.severity >= play.min_severity]
@@ -521,6 +527,11 @@ class Coach:
         ):
             return True
         return max(signal.at_ms for signal in signals) - self._last_clear_cue_ms() <= CUE_SUPPORT_MS
+
+    def _is_relieved(self) -> bool:
+        """Whether the customer has thanked since their last clear cue: silence is no dead air then."""
+        relief_ms = max((signal.at_ms for signal in self._signals.get("de_escalation", {}).values()), default=-inf)
+        return relief_ms > self._last_clear_cue_ms()
 
     def _last_clear_cue_ms(self) -> float:
         """Call time of the last clear word cue or raised voice; -inf: none."""

@@ -92,7 +92,11 @@ class PromptSlot:
     def can_show(self, topic: str, lines: tuple[str, ...] | list[str], now_ms: int) -> bool:
         """Whether the topic has an unused line, has cooled down and was not marked as wrong."""
         fresh = any(line not in self._used_lines for line in lines)
-        return fresh and topic not in self._muted and self._budget.has_cooled_down(topic, now_ms)
+        return fresh and not self.is_muted(topic) and self._budget.has_cooled_down(topic, now_ms)
+
+    def is_muted(self, topic: str) -> bool:
+        """Whether a prompt of the topic was marked as wrong in this call."""
+        return topic in self._muted
 
     def agent_started(self, since_ms: int) -> None:
         """The agent has begun to speak."""
