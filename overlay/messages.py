@@ -268,8 +268,9 @@ class Alert(_Message):
     title: str = Field("", description='ask: what is asked, such as "Dana offers one month free (£34)"')
     reason: str = Field(description="a quote with its quotation marks, or measured values")
     quote: str = Field("", description="the part of `reason` that was said, to underlay; empty when none")
-    state: Literal["raised", "seen", "claimed", "resolved"]
-    by: str = Field("", description="who has claimed or resolved it, or has seen it last")
+    state: Literal["raised", "claimed", "resolved"]
+    by: str = Field("", description="who has claimed or resolved it")
+    seen_by: list[str] = Field(default=[], description="on whose boards it was seen, in the order in which they did")
     waits: Literal["", "queued", "everyone"] = Field(
         "", description="queued: until somebody has room for it; everyone: all were asked and nobody has claimed it"
     )

@@ -49,9 +49,10 @@ async def test_an_alerts_life_is_on_its_card_and_its_keys_work_there(here: Stage
     first = page.locator('[data-alert="c1-a1"]')
     await expect(first).to_contain_text("your turn after Olu, passes on in")
     await expect(page.locator("#duty")).to_contain_text("Maria (you) · 3 of 3 calls")
-    gone_on = scenes.ALERTS[0].model_copy(update={"to": "Olu", "passed": ["Maria"], "state": "raised", "by": ""})
+    gone_on = scenes.ALERTS[0].model_copy(update={"to": "Olu", "passed": ["Maria"], "seen_by": ["Maria"]})
     here.hub.show("board", "alert/c1-a1", gone_on)
     await expect(first).to_contain_text("Olu’s turn after you, passes on in")
+    await expect(first).to_contain_text("you have seen it")
     others = scenes.ALERTS[0].model_copy(
         update={
             "state": "claimed",
@@ -135,7 +136,7 @@ async def test_what_was_meant_for_another_call_claims_and_allows_nothing(here: S
     await page.evaluate("window.later += 700")
     await allow.click()
     await here.doing(do="answer", call="c5", alert="a2", allow=True)
-    here.hub.show("board", "alert/c6-a1", third.model_copy(update={"state": "raised", "by": "Olu"}))
+    here.hub.show("board", "alert/c6-a1", third.model_copy(update={"seen_by": []}))
     await expect(page.locator('[data-alert="c6-a1"]')).not_to_contain_text("seen it")
     here.hub.show("board", "alert/c6-a1", third)  # seen by me: nothing to press has changed
     await expect(page.locator('[data-alert="c6-a1"]')).to_contain_text("you have seen it")
@@ -191,14 +192,14 @@ async def test_a_card_that_is_drawn_anew_while_its_button_is_pressed_is_clicked_
     claim = card.get_by_role("button", name="Claim")
     await claim.hover()
     await page.mouse.down()
-    passed = scenes.ALERTS[0].model_copy(update={"by": "Olu"})
+    passed = scenes.ALERTS[0].model_copy(update={"seen_by": ["Olu"]})
     here.hub.show("board", "alert/c1-a1", passed)
     await expect(card).to_contain_text("Olu has seen it")
     await page.mouse.up()
     await here.doing(do="alert", call="c1", alert="a1", what="claim")
     await claim.hover()
     await page.mouse.down()
-    here.hub.show("board", "alert/c1-a1", passed.model_copy(update={"state": "claimed"}))
+    here.hub.show("board", "alert/c1-a1", passed.model_copy(update={"state": "claimed", "by": "Olu"}))
     await expect(card).to_contain_text("Olu is on it")
     await page.mouse.up()
     await page.evaluate("window.later += 700")

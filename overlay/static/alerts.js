@@ -9,7 +9,7 @@ const TIER_WORDS = { urgent: "urgent", help: "to help with", note: "to watch" };
 const OUTCOMES = ["settled", "took over", "nothing needed"];
 const KIND_LABELS = { ask: "Asks you", help: "Asks for help", late: "Heard late" };
 
-const isFree = (alert) => alert.state === "raised" || alert.state === "seen";
+const isFree = (alert) => alert.state === "raised";
 
 export function alertList({ link, board, running, act, say, choose, calls }) {
   const cards = new Map(); // key -> {node, content, since, time, value, position, movedAt}
@@ -147,7 +147,8 @@ export function alertList({ link, board, running, act, say, choose, calls }) {
     const left = it.passes_at_ms > at ? `, passes on in ${duration(it.passes_at_ms - at + 999)}` : "";
     const before = it.passed.filter((who) => who !== it.to);
     const after = before.length ? ` after ${before.map((who) => (who === me() ? "you" : who)).join(", ")}` : "";
-    const seenBy = it.state === "seen" && it.by ? ` · ${it.by === me() ? "you have" : `${it.by} has`} seen it` : "";
+    const seer = it.seen_by.includes(it.to) ? it.to : it.seen_by.at(-1);
+    const seenBy = seer ? ` · ${seer === me() ? "you have" : `${seer} has`} seen it` : "";
     if (it.to) return `${it.to === me() ? "your turn" : `${it.to}’s turn`}${after}${left}${seenBy}`;
     if (it.waits === "everyone") return `everybody has been asked${seenBy}`;
     if (it.waits === "queued") return "waiting until somebody is free";
@@ -155,7 +156,7 @@ export function alertList({ link, board, running, act, say, choose, calls }) {
   }
 
   function noteSeen(key, alert) {
-    if (alert.state !== "raised" || seen.has(key) || document.visibilityState !== "visible") return;
+    if (!isFree(alert) || alert.seen_by.includes(me()) || seen.has(key) || document.visibilityState !== "visible") return;
     if (link.send({ do: "alert", call: alert.call, alert: alert.id, what: "seen" })) seen.add(key);
   }
 
