@@ -347,6 +347,51 @@ async def test_the_same_key_keeps_the_customers_answer_and_shift_with_it_a_no(he
 
 
 @staged()
+async def test_the_second_click_of_a_double_one_is_not_for_what_has_come_under_the_pointer(here: Stage) -> None:
+    scenes.notices(here.hub)
+    here.hub.show(ROOM, "notice/message/2", Notice(kind="message", text="Promise no date.", who="Maria"))
+    fee, engineer, month = scenes.PLAN.options
+    offered = [each.model_copy(update={"state": "offered"}) for each in (fee, engineer)]
+    here.hub.show(ROOM, "plan", Plan(options=[*offered, month]))
+    page = await here.page("/agent/dana", height=1000, script=STILL)
+    strip = page.locator("#strip")
+
+    async def click(selector: str) -> tuple[float, float]:
+        left, top, wide, high = await place(page, selector)
+        at = left + wide / 2, top + high / 2
+        await page.mouse.click(*at)
+        return at
+
+    yes = await click("#plan [data-key='fee accepted']")
+    await here.doing(do="plan", option="fee", what="accepted")
+    here.hub.show(ROOM, "plan", Plan(options=[offered[1], month]))
+    await expect(page.locator("#plan li")).to_have_count(2)
+    await page.mouse.click(*yes)
+    await expect(strip).to_have_text("Option 1 was just offered: press again for their answer.")
+    await page.evaluate("window.later += 700")
+    await page.mouse.click(*yes)
+    await here.doing(do="plan", option="engineer", what="accepted")
+    accepted = Plan(options=[engineer.model_copy(update={"state": "accepted"}), month])
+    here.hub.show(ROOM, "plan", accepted)
+    await page.locator("#plan li.accepted").wait_for()
+    for _ in range(2):  # No, where Yes was
+        await page.evaluate("window.later += 300")
+        await click("#plan [data-key='engineer refused']")
+        await expect(strip).to_have_text("Option 1 was just accepted: press again to correct it.")
+    await page.evaluate("window.later += 700")
+    await click("#plan [data-key='engineer refused']")
+    await here.doing(do="plan", option="engineer", what="refused")
+    assert len([do for _, do in here.done if do.do == "plan"]) == 3
+    read = await click("[data-key='notice/message/1']")
+    await expect(page.locator(".notice p")).to_have_text(["Maria: Promise no date."])
+    await page.mouse.click(*read)
+    await expect(strip).to_have_text("That message has just moved: press again.")
+    await page.evaluate("window.later += 700")
+    await page.mouse.click(*read)
+    await expect(page.locator(".notice")).to_have_count(0)
+
+
+@staged()
 async def test_a_key_meant_for_what_stood_there_before_does_nothing(here: Stage) -> None:
     scenes.escalated(here.hub)
     page = await here.page("/agent/dana")

@@ -17,6 +17,7 @@ let announcedLevel = "";
 let pausedAt = null; // when this page learned of the current pause
 let refusalAskedAt = -Infinity; // when the agent was asked to confirm that given consent is refused
 let readNotices = new Set();
+let noticePlaces = new Map(); // notice on screen -> {above: it and those above it, movedAt}
 
 const { say, line: ownText } = temporaryLine(() => drawHealth());
 const link = connect("agent", who, draw);
@@ -207,15 +208,27 @@ function drawNotices() {
   const key = JSON.stringify(open.map(([name, value]) => [name, value.body]));
   if (place.dataset.shows === key) return;
   place.dataset.shows = key;
-  replaceKeepingFocus(place, open.slice(-2).map(([name, value]) => h("div", { class: `notice ${value.body.kind}` },
+  const visible = open.slice(-2);
+  noticePlaces = new Map(visible.map(([name], i) => {
+    const above = JSON.stringify(visible.slice(0, i + 1).map(([each]) => each));
+    const movedAt = !noticePlaces.size ? -Infinity : noticePlaces.get(name)?.above === above ? noticePlaces.get(name).movedAt : performance.now();
+    return [name, { above, movedAt }];
+  }));
+  replaceKeepingFocus(place, visible.map(([name, value]) => h("div", { class: `notice ${value.body.kind}` },
     h("p", {}, value.body.who && !value.body.text.startsWith(value.body.who) ? h("b", {}, `${value.body.who}: `) : "", value.body.text),
-    h("button", { class: "btn", "aria-label": "Mark as read", "data-key": name, onclick: () => markRead(name) }, h("kbd", { "aria-hidden": "true" }, "R"), "Read"))), find("talk"));
+    h("button", { class: "btn", "aria-label": "Mark as read", "data-key": name, onclick: () => readByHand(name) }, h("kbd", { "aria-hidden": "true" }, "R"), "Read"))), find("talk"));
 }
 
 // R marks the newest notice as read; if that has just come, the one before it, which the key was meant for.
 function newestNotice() {
   const names = [...find("notices").querySelectorAll("button")].map((button) => button.dataset.key);
   return names.findLast((name) => performance.now() - room().get(name)?.at >= FRESH_MS) ?? names.at(-1);
+}
+
+// A click just after a notice has moved was meant for the one before.
+function readByHand(name) {
+  if (performance.now() - noticePlaces.get(name)?.movedAt < FRESH_MS) return say("That message has just moved: press again.");
+  markRead(name);
 }
 
 function markRead(name = newestNotice()) {
