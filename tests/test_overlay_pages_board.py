@@ -209,6 +209,33 @@ async def test_a_card_that_is_drawn_anew_while_its_button_is_pressed_is_clicked_
 
 
 @staged()
+async def test_a_button_is_where_it_was_when_the_press_has_brought_the_focus(here: Stage) -> None:
+    scenes.board(here.hub)
+    scenes.alerts(here.hub)
+    page = await here.page("/board", width=1300, height=900)
+    await expect(page.locator(".need")).to_have_count(3)
+    rooms = "[...document.querySelectorAll('.need .btn')].map((each) => JSON.stringify(each.getBoundingClientRect()))"
+    wanted: list[str] = []
+    for width in (1300, 960):
+        await page.set_viewport_size({"width": width, "height": 900})
+        for button, what in (("c2-a1] [data-key=g", "release"), ("c1-a1] [data-key=c", "claim")):
+            for part in (0.1, 0.5, 0.9):
+                await page.evaluate("document.activeElement.blur()")
+                before = await page.evaluate(rooms)
+                left, top, wide, high = await place(page, f"[data-alert={button}]")
+                await page.mouse.move(left + wide * part, top + high / 2)
+                await page.mouse.down()
+                assert await page.evaluate(rooms) == before
+                await page.mouse.up()
+                wanted.append(what)
+    tom = page.locator("[data-alert=c2-a1]")
+    done = tom.get_by_role("button", name="Done")
+    await done.dblclick()  # nor is what the first click brings there what the second is for
+    await expect(tom.get_by_role("button")).to_have_count(4)
+    await here.until(lambda all_done: [do.what for _, do in all_done if do.do == "alert" and do.what != "seen"] == wanted)
+
+
+@staged()
 async def test_a_board_that_is_loaded_anew_goes_on_reading_along(here: Stage) -> None:
     scenes.board(here.hub)
     scenes.reading(here.hub)

@@ -19,6 +19,7 @@ export function alertList({ link, board, running, act, say, choose, calls }) {
   let claimableSince = -Infinity; // when it replaced another one as the first
   let resolving = ""; // key of the alert whose end is being chosen
   let showsAll = false;
+  let pressedButton = ""; // key of the alert and name of the button of the last click
   let refusedButton = ""; // key of the alert and name of the button of the last refused click
   let refusedAt = -Infinity;
 
@@ -174,16 +175,21 @@ export function alertList({ link, board, running, act, say, choose, calls }) {
   }
 
   // Refuses a click on a card that has just moved under the pointer; a second one on the same button counts, even if the
-  // board goes on moving. Not for keys: the focus moves with its card. Nor for Look, which changes no alert.
+  // board goes on moving. Of a double click the second counts on no button that the first has brought there. Not for keys:
+  // the focus moves with its card. Nor for Look, which changes no alert.
   find("needs").addEventListener("click", (event) => {
     const name = event.target.closest("[data-key]")?.dataset.key ?? "l";
     if (!event.detail || name === "l") return;
     const key = [...cards].find(([, card]) => card.node.contains(event.target))?.[0];
     const again = refusedButton === `${key} ${name}` && event.detail === 1 && performance.now() - refusedAt < CONFIRM_WITHIN_MS;
+    const brought = event.detail > 1 && pressedButton !== `${key} ${name}`;
+    pressedButton = `${key} ${name}`;
     refusedButton = "";
-    if (again || !key || !hasJustMoved(key)) return;
-    refusedButton = `${key} ${name}`;
-    refusedAt = performance.now();
+    if (again || !key || !brought && !hasJustMoved(key)) return;
+    if (!brought) {
+      refusedButton = pressedButton;
+      refusedAt = performance.now();
+    }
     event.preventDefault();
     event.stopPropagation();
   }, true);
