@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from overlay.records import Level
 
 Tier = Literal["note", "help", "urgent"]
-HealthState = Literal["starting", "ok", "behind", "lost", "paused", "untranscribed"]
-"""untranscribed: there is sound and no recogniser to turn it into words."""
+HealthState = Literal["starting", "ok", "behind", "lost", "paused", "no-consent", "untranscribed"]
+"""paused: by a person or by itself, until it is resumed. no-consent: nothing is heard, and it is not paused: consent
+would open the ears. untranscribed: there is sound and no recogniser to turn it into words."""
 
 
 class _Message(BaseModel):

@@ -944,7 +944,12 @@ async def test_a_key_that_was_to_pause_never_ends_the_pause_that_has_just_begun(
     await page.evaluate("window.later += 700")
     await page.keyboard.press("p")
     await here.doing(do="pause")
-    assert [do.on for _, do in here.done if do.do == "pause"] == [False]
+    here.hub.show(ROOM, "health", scenes.health(state="no-consent"))  # which consent would end: it can be paused
+    await expect(page.locator("#hearing")).to_have_text("Not listening")
+    await expect(page.locator("#card")).to_have_text("No consent. Nothing is heard or kept.")
+    await page.get_by_role("button", name="Pause for card").click()
+    await here.doing(do="pause", on=True)
+    assert [do.on for _, do in here.done if do.do == "pause"] == [False, True]
 
 
 @staged()

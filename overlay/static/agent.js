@@ -87,6 +87,7 @@ function hearingStatus(call, health) {
     case "lost": return ["lost", "Sound lost", health.text || "No sound arrives. Nothing is heard now."];
     case "untranscribed": return ["lost", "No words", health.text || "No speech recognition: no words, and no prompts from them."];
     case "paused": return ["paused", "Paused", health.text || "Nothing is heard or kept. Press P to resume."];
+    case "no-consent": return ["paused", "Not listening", health.text || "There is no consent to this call."];
     default: return ["wait", "Getting ready", health?.text ?? ""];
   }
 }
