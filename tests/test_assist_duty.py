@@ -286,7 +286,7 @@ def test_time_moves_an_alert_to_the_next_supervisor_in_the_log_and_on_the_boards
             said = [
                 "Asking Maria, who has seen it",
                 "Asking Tom, seen by Maria",
-                "Everybody has been asked, seen by Maria",
+                "All were asked, seen by Maria",
             ]
             assert told[-3:] == said
 

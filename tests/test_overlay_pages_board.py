@@ -232,7 +232,9 @@ async def test_a_button_is_where_it_was_when_the_press_has_brought_the_focus(her
     done = tom.get_by_role("button", name="Done")
     await done.dblclick()  # nor is what the first click brings there what the second is for
     await expect(tom.get_by_role("button")).to_have_count(4)
-    await here.until(lambda all_done: [do.what for _, do in all_done if do.do == "alert" and do.what != "seen"] == wanted)
+    await here.until(
+        lambda all_done: [do.what for _, do in all_done if do.do == "alert" and do.what != "seen"] == wanted
+    )
 
 
 @staged()
@@ -318,6 +320,13 @@ async def test_enter_twice_ends_no_alert_and_the_focus_goes_where_its_card_goes(
     here.hub.show("board", "alert/c2-a1", scenes.ALERTS[2].model_copy(update=free))
     await expect(page.locator(".need").first).to_have_attribute("data-alert", "c2-a1")
     assert await tom.evaluate("(node) => node.contains(document.activeElement)")
+    here.hub.show("board", "alert/c2-a1", scenes.ALERTS[2])
+    await tom.get_by_role("button", name="Done").focus()
+    await page.keyboard.press("Enter")
+    await expect(tom.get_by_role("button")).to_have_count(4)
+    here.hub.show("board", "alert/c2-a1", scenes.ALERTS[2].model_copy(update=free))  # at her other board
+    here.hub.show("board", "alert/c2-a1", scenes.ALERTS[2].model_copy(update={"by": "Olu"}))
+    await expect(tom.get_by_role("button")).to_have_text(["LookL"])
     assert not [do for _, do in here.done if do.do == "alert" and do.what == "resolve"]
 
 

@@ -478,11 +478,11 @@ async def test_a_key_that_bounces_offers_and_keeps_no_answer_of_the_customer(her
     assert [do.what for _, do in here.done if do.do == "plan"] == ["offered", "accepted"]
 
 
-@pytest.mark.parametrize("name", ["Dana [/B]", "..", "CORP\\zoë müller", "50 %? #1"])
+@pytest.mark.parametrize("name", ["Dana [/B]", "..", "CORP\\zoë müller", "50 %? #1", "50%"])
 @staged()
 async def test_whatever_an_agent_is_called_their_page_has_an_address(here: Stage, name: str) -> None:
     here.hub.show(room_of(name), "call", Call(agent=name, state="waiting"))
-    page = await here.page(address_of(name))
+    page = await here.page("/agent/50%" if name == "50%" else address_of(name))  # as somebody types it
     await expect(page.locator("#hearing")).to_have_text("Waiting for a call")
     assert here.complaints == []
 
@@ -830,10 +830,14 @@ async def test_whether_a_call_is_kept_and_who_comes_to_help_is_read_whole_in_a_n
         here.hub.show(ROOM, "consent", ConsentNow.model_validate(now))
         await expect(page.locator("#agreed")).to_have_text(text)
         assert not await page.locator("#agreed").evaluate(cut), text
-    for text in ("Supervisor is on it", "Everybody has been asked", "Waiting for a supervisor"):
+    for text in ("Supervisor is on it", "All were asked, seen by Maria", "Waiting for help, seen by Maria", "Asking Maria, who has seen it"):
         here.hub.show(ROOM, "notice/handled", Notice(kind="handled", text=text))
         await expect(page.locator("#help")).to_have_text(f"H {text}")
         assert not await page.locator("#help span").evaluate(cut), text
+    asked = scenes.PLAN.options[2].model_copy(update={"state": "asked", "who": "Dr. Annegret Kramp-Karrenbauer"})
+    here.hub.show(ROOM, "plan", Plan(options=[asked]))
+    await expect(page.locator("#plan .whose")).to_have_text("asked Dr. Annegret Kramp-Karrenbauer")
+    assert not await page.locator("#plan .pick").evaluate(cut), "the option itself goes before who is asked"
 
 
 @staged()

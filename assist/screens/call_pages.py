@@ -425,7 +425,7 @@ def _request_status(alert: messages.Alert) -> str:
     """The state of an agent's request in words: who is asked, and who has seen it; empty if it is claimed or over."""
     if alert.state != "raised":
         return ""
-    waiting = {"everyone": "Everybody has been asked", "queued": "Waiting for a supervisor"}
+    waiting = {"everyone": "All were asked", "queued": "Waiting for help"}
     asked = f"Asking {alert.to}" if alert.to else waiting.get(alert.waits, "")
     if alert.to in alert.seen_by:
         return f"{asked}, who has seen it"

@@ -3,12 +3,12 @@
 import { connect } from "./link.js";
 import { promptSlot } from "./prompt.js";
 import { planAndSteps } from "./plan.js";
-import { FRESH_MS, chip, keepClicks, clock, h, onKeys, temporaryLine, put, redrawSparkline, replaceKeepingFocus, writeStatus, s, duration, sparkline, transcript, write, seconds } from "./shared.js";
+import { FRESH_MS, chip, keepClicks, clock, h, nameInAddress, onKeys, temporaryLine, put, redrawSparkline, replaceKeepingFocus, writeStatus, s, duration, sparkline, transcript, write, seconds } from "./shared.js";
 import { drawPractice } from "./practice.js";
 import { inItsOwnWindow, popOut } from "./popout.js";
 
 const CONFIRM_WITHIN_MS = 4000; // how long a second press of "refused" confirms the first
-const who = decodeURIComponent(location.pathname.split("/")[2] ?? "") || new URLSearchParams(location.search).get("agent") || "";
+const who = nameInAddress() || new URLSearchParams(location.search).get("agent") || "";
 const overlay = document.getElementById("overlay");
 const away = document.getElementById("away");
 const find = (id) => overlay.querySelector(`#${id}`); // the overlay may be in a window of its own

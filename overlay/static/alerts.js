@@ -30,6 +30,7 @@ export function alertList({ link, board, running, act, say, choose, calls }) {
   const rank = (alert) => (isForMe(alert) ? 0 : isFree(alert) ? 8 : alert.by === me() ? 4 : 12) + TIERS.indexOf(alert.tier);
 
   function draw() {
+    if (board().get(resolving)?.body.by !== me()) resolving = ""; // given back at another of my boards
     const alerts = [...board()].filter(([key]) => key.startsWith("alert/"));
     const open = alerts.filter(([, value]) => value.body.state !== "resolved")
       .sort((a, b) => rank(a[1].body) - rank(b[1].body) || raisedAt(a[1]) - raisedAt(b[1]));

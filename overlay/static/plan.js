@@ -39,7 +39,7 @@ export function planAndSteps({ find, latest, act, say }) {
       return h("li", { class: option.state },
         h("kbd", { "aria-hidden": "true" }, String(i + 1)),
         h("button", { class: "pick", "data-key": option.id, "aria-keyshortcuts": String(i + 1), title: option.title, onclick: () => offer(settledOption(i)) }, option.title),
-        h("span", { class: `whose ${tone}` }, word),
+        h("span", { class: `whose ${tone}`, title: word }, word),
         h("p", { class: "worth", title: option.worth }, option.state === "offered"
           ? [h("span", { class: "they" }, "They said"), reply("accepted", String(i + 1), "Yes"), reply("refused", `⇧${i + 1}`, "No")]
           : option.state === "accepted" ? [h("span", { class: "they" }, "Taken as a yes"), reply("refused", `⇧${i + 1}`, "No")] : option.worth));
