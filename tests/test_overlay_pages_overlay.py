@@ -830,7 +830,12 @@ async def test_whether_a_call_is_kept_and_who_comes_to_help_is_read_whole_in_a_n
         here.hub.show(ROOM, "consent", ConsentNow.model_validate(now))
         await expect(page.locator("#agreed")).to_have_text(text)
         assert not await page.locator("#agreed").evaluate(cut), text
-    for text in ("Supervisor is on it", "All were asked, seen by Maria", "Waiting for help, seen by Maria", "Asking Maria, who has seen it"):
+    for text in (
+        "Supervisor is on it",
+        "All were asked, seen by Maria",
+        "Waiting for help, seen by Maria",
+        "Asking Maria, who has seen it",
+    ):
         here.hub.show(ROOM, "notice/handled", Notice(kind="handled", text=text))
         await expect(page.locator("#help")).to_have_text(f"H {text}")
         assert not await page.locator("#help span").evaluate(cut), text
