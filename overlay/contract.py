@@ -9,7 +9,8 @@ Server to page: one websocket text message is a JSON array of frames. A frame is
     {"type": "set", "room": R, "key": K, "age": ms, "body": {}}   the newest value of K, `age` ms old
     {"type": "drop", "room": R, "key": K}                         K is gone
     {"type": "beat"}                                              the server is alive (at least every 2 s)
-    {"type": "refused", "text": "..."}                            your action was not accepted, in one plain line
+    {"type": "refused", "n": N, "text": "..."}                    your action number N (0: one that has none) was not
+                                                                  accepted, in one plain line
 Page to server: first {"ticket": "..."}, then one `Do` per message.
 
 Rooms and their keys:

@@ -19,6 +19,7 @@ class _Said(BaseModel):
 
 class _Do(_Said):
     call: Name
+    n: int = Field(0, ge=0, description="the page's own number of this action, named where it is refused; 0: none")
 
 
 class DoPrompt(_Do):

@@ -38,7 +38,7 @@ class Outbox:
         "_delivered",
         "_limit",
         "_resets",
-        "_direct_frame",
+        "_direct_frames",
         "_size",
         "_snapshot",
         "_waiter",
@@ -56,7 +56,7 @@ class Outbox:
         self._size = 0
         self._snapshot = 0
         """The part of the size that is a snapshot, which is not limited: a board may have any number of calls."""
-        self._direct_frame = ""
+        self._direct_frames: list[str] = []
         self._resets: dict[str, None] = {}
         self._waiting: dict[tuple[str, str], _Value | None] = {}
         self._delivered: set[tuple[str, str]] = set()
@@ -66,7 +66,7 @@ class Outbox:
     @property
     def ready(self) -> bool:
         """There is something to send, or the outbox is overfull."""
-        return bool(self._waiting or self._resets or self._direct_frame or self.overfull)
+        return bool(self._waiting or self._resets or self._direct_frames or self.overfull)
 
     async def wait(self, seconds: float) -> bool:
         """Wait until it is ready, at most `seconds`; returns whether it is. One waiter at a time."""
@@ -89,9 +89,8 @@ class Outbox:
         """Everything waiting, as one websocket message (a JSON array of frames); the outbox is empty afterwards."""
         now = self._clock()
         frames = [json.dumps({"type": "reset", "room": room}) for room in self._resets]
-        if self._direct_frame:
-            frames.append(self._direct_frame)
-            self._direct_frame = ""
+        frames += self._direct_frames
+        self._direct_frames = []
         for slot, value in self._waiting.items():
             room, key = json.dumps(slot[0]), json.dumps(slot[1])
             if value is None:
@@ -107,9 +106,11 @@ class Outbox:
         return f"[{','.join(frames) or BEAT}]"
 
     def send_direct(self, frame: str) -> None:
-        """Queue a frame for this page alone, outside any room; replaces one still waiting."""
-        self._direct_frame = frame
-        self._wake()
+        """Queue a frame for this page alone, outside any room."""
+        if self.overfull:
+            return
+        self._direct_frames.append(frame)
+        self._grow(len(frame))
 
     def _put(self, room: str, key: str, value: _Value | None) -> None:
         if self.overfull:
@@ -121,10 +122,14 @@ class Outbox:
             self._waiting.pop(slot, None)
             return
         self._waiting[slot] = value
-        self._size += len(value.body) if value is not None else 0
+        self._grow(len(value.body) if value is not None else 0)
+
+    def _grow(self, size: int) -> None:
+        self._size += size
         if self._size > self._limit + self._snapshot:
             self.overfull = True
             self._waiting = {}
+            self._direct_frames = []
         self._wake()
 
     def _reset(self, room: str) -> None:

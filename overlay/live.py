@@ -50,6 +50,12 @@ class _TicketMessage(BaseModel):
     ticket: str = Field(max_length=200)
 
 
+class _Numbered(BaseModel):
+    """Of an action as it was sent, the number alone."""
+
+    n: int = 0
+
+
 class Live:
     """The endpoints of live pages."""
 
@@ -181,10 +187,10 @@ class Live:
                 else:
                     await self._carry_out(grant, do)
             except (ValidationError, OverlayError) as error:
-                page.send_direct(json.dumps({"type": "refused", "text": error_line(error)}))
+                page.send_direct(_refused(text, error_line(error)))
             except Exception as error:  # the page stays open: the call's own state is not the page's to end
                 log.error("the action handler failed on %s: %s", type(do).__name__, type(error).__name__)
-                page.send_direct(json.dumps({"type": "refused", "text": "That did not work; it has been logged."}))
+                page.send_direct(_refused(text, "That did not work; it has been logged."))
 
     async def _carry_out(self, grant: Grant, do: Do) -> None:
         """Pass the action on; a note on a call that is over goes to its record instead."""
@@ -240,6 +246,15 @@ class Live:
                     await self._on_action(who, DoWatch(do="watch", call=room.removeprefix("call/"), on=False))
                 except Exception as error:  # the page is closed: nobody is left to tell
                     log.warning("the action handler failed on the end of reading along: %s", type(error).__name__)
+
+
+def _refused(action: str, why: str) -> str:
+    """The frame that says why an action, given as it was sent, is not carried out."""
+    try:
+        number = _Numbered.model_validate_json(action).n
+    except ValidationError:
+        number = 0
+    return json.dumps({"type": "refused", "n": number, "text": why})
 
 
 async def _close(socket: WebSocket, code: int) -> None:

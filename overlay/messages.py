@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from overlay.records import Level
 
 Tier = Literal["note", "help", "urgent"]
-HealthState = Literal["starting", "ok", "behind", "lost", "paused", "untranscribed"]
-"""untranscribed: there is sound and no recogniser to turn it into words."""
+HealthState = Literal["starting", "ok", "behind", "lost", "paused", "no-consent", "untranscribed"]
+"""paused: by a person or by itself, until it is resumed. no-consent: nothing is heard, and it is not paused: consent
+would open the ears. untranscribed: there is sound and no recogniser to turn it into words."""
 
 
 class _Message(BaseModel):
@@ -269,8 +270,9 @@ class Alert(_Message):
     title: str = Field("", description='ask: what is asked, such as "Dana offers one month free (£34)"')
     reason: str = Field(description="a quote with its quotation marks, or measured values")
     quote: str = Field("", description="the part of `reason` that was said, to underlay; empty when none")
-    state: Literal["raised", "seen", "claimed", "resolved"]
-    by: str = Field("", description="who has claimed or resolved it, or has seen it last")
+    state: Literal["raised", "claimed", "resolved"]
+    by: str = Field("", description="who has claimed or resolved it")
+    seen_by: list[str] = Field(default=[], description="on whose boards it was seen, in the order in which they did")
     waits: Literal["", "queued", "everyone"] = Field(
         "", description="queued: until somebody has room for it; everyone: all were asked and nobody has claimed it"
     )

@@ -266,7 +266,7 @@ DUTY = Duty(people=[OnDuty(who="Maria", open=3), OnDuty(who="Olu", open=1), OnDu
 ALERTS = [
     Alert(id="a1", call="c1", agent="Dana", team="Billing", kind="escalated", tier="urgent",
           reason="“I’m going to call my guy”, third contact this week, voice +8 dB over own normal",
-          state="seen", by="Maria", to="Maria", passed=["Olu"], passes_at_ms=NOW + 9_000, raised_ms=NOW - 31_000, at_ms=NOW,
+          state="raised", seen_by=["Maria"], to="Maria", passed=["Olu"], passes_at_ms=NOW + 9_000, raised_ms=NOW - 31_000, at_ms=NOW,
           course=[AlertStep(at_ms=NOW - 31_000, what="raised"), AlertStep(at_ms=NOW - 31_000, what="turn", who="Olu"),
                   AlertStep(at_ms=NOW - 11_000, what="turn", who="Maria"), AlertStep(at_ms=NOW - 9_000, what="seen", who="Maria")]),
     Alert(id="a2", call="c1", agent="Dana", team="Billing", kind="ask", title="Dana offers one month free (£34)",

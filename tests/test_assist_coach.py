@@ -232,14 +232,23 @@ def test_the_recovery_clock_is_missed_once_and_still_says_how_long_it_took():
     ]
 
 
-def test_an_accepted_option_stops_the_clock_and_its_row_goes():
+def test_an_accepted_option_stops_the_clock_and_stays_until_another_is_offered_or_its_yes_is_taken_back():
     subject = coach()
     events = turn(subject, 10_000, Level.ESCALATED, because=[signal("passed_around", 10_000)])
     first, *others = of(events, PlanOffered)[0].options
     events = subject.act(Action(20_000, "Dana", "agent", "plan-accepted", first.id))
     assert of(events, Recovery) == [Recovery(20_000, "met", RECOVERY_MS, 10_000, "remedy")]
+    assert of(events, PlanOffered) == [] and subject.refusal(Action(0, "", "agent", "plan-accepted", first.id))
+    no = Action(21_000, "Dana", "agent", "plan-refused", first.id)
+    assert subject.refusal(no) == ""
+    events = subject.act(no)
+    assert of(events, Recovery) == [Recovery(21_000, "started", RECOVERY_MS, 11_000)]
     rows = of(events, PlanOffered)[0].options
     assert first.id not in [row.id for row in rows] and list(rows[:2]) == others
+    subject.act(Action(22_000, "Dana", "agent", "plan-accepted", rows[0].id))
+    events = subject.act(Action(23_000, "Dana", "agent", "plan-offered", "late-fee"))
+    assert of(events, PlanOffered) == [PlanOffered(23_000, ())]
+    assert subject.refusal(Action(0, "", "agent", "plan-refused", rows[0].id))
 
 
 @pytest.mark.parametrize("answer", ["plan-accepted", "plan-refused"])

@@ -58,7 +58,8 @@ def test_what_is_heard_shown_and_written_follows_policy_and_consent(policy, cons
         now = stage.shown("consent")
         assert (now.consent, now.heard, now.kept) == (consent, heard, kept)
         row = stage.service.hub.latest("board", f"row/{stage.call}")
-        assert (row.health, stage.shown("health").state) == (("ok", "ok") if heard else ("paused", "paused"))
+        state = "ok" if heard else "no-consent"
+        assert (row.health, stage.shown("health").state) == (state, state)
         await stage.end()
         ended = stage.shown("ended")
         record = stage.service.store.record(stage.call)
@@ -346,6 +347,26 @@ def test_nothing_stays_on_the_agents_page_of_a_call_that_was_not_kept(tmp_path):
         await stage.close()
 
     asyncio.run(scene())
+
+
+def test_a_pause_before_consent_holds_when_consent_is_given(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path, consent="unknown", consent_policy="strict")
+        await stage.hear(said(f"my number {CANARY}", 0))
+        await stage.written()
+        states = [stage.shown("health").state]
+        for what, detail in (("pause", ""), ("consent", "granted"), ("resume", "")):
+            act(stage, what, detail)
+            await stage.written()
+            states.append(stage.shown("health").state)
+            await stage.hear(said(f"my number {CANARY}" if what != "resume" else f"hello {AFTER}", stage.source.end_ms))
+        assert states == ["no-consent", "paused", "paused", "ok"]
+        await stage.end()
+        assert [line["text"] for line in stage.service.store.record(stage.call)["transcript"]] == [f"hello {AFTER}"]
+        await stage.close()
+
+    asyncio.run(scene())
+    assert not hits(tmp_path, CANARY)
 
 
 def test_a_customer_who_changes_their_mind_is_heard_from_then_on(tmp_path):

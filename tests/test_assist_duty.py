@@ -64,7 +64,10 @@ def test_a_request_for_help_from_raised_to_resolved_on_every_page_and_in_the_rec
             assert notice("help") == "Asking Maria"
             assert hub.latest("board", f"alert/{call}-a2") is None
             await do(MARIA, do="alert", alert="a1", what="seen")
-            assert notice("help") == "Maria has seen it"
+            assert notice("help") == "Asking Maria, who has seen it"
+            await do(TOM, do="alert", alert="a1", what="seen")
+            assert board().seen_by == ["Maria", "Tom"]
+            assert notice("help") == "Asking Maria, who has seen it"
             await do(MARIA, do="alert", alert="a1", what="claim")
             assert (board().state, board().by, board().to) == ("claimed", "Maria", "")
             assert (notice("help"), notice("handled")) == ("", "Maria is on it")
@@ -82,18 +85,21 @@ def test_a_request_for_help_from_raised_to_resolved_on_every_page_and_in_the_rec
             await do(MARIA, do="alert", alert="a1", what="resolve", how="took over", note="Took over.")
             assert (board().state, board().how, board().note) == ("resolved", "took over", "Took over.")
             assert notice("handled") == ""
-            steps = ["raised", "turn", "seen", "claimed", "reading", "message", "resolved"]
+            steps = ["raised", "turn", "seen", "seen", "claimed", "reading", "message", "resolved"]
             assert [step.what for step in board().course] == steps
             duty = hub.latest("board", "duty")
             assert isinstance(duty, messages.Duty) and [each.open for each in duty.people] == [0, 0]
+            await do(DANA, do="help")
+            await do(TOM, do="alert", alert="a2", what="claim")
             service.calls[call].hang_up()
             await ended
+            assert notice("help") == notice("handled") == notice("reading") == "", "nobody is on a call that is over"
             body = service.store.record(call)
             assert body is not None
-            [alert] = body["alerts"]
+            [alert, _] = body["alerts"]
             assert (alert["kind"], alert["how"], alert["note"]) == ("help", "took over", "Took over.")
             assert [what for _, what, _ in alert["course"]] == [
-                "turn", "alert-seen", "claim", "message", "resolve"]  # fmt: skip
+                "turn", "alert-seen", "alert-seen", "claim", "message", "resolve"]  # fmt: skip
 
     asyncio.run(scene())
 
@@ -159,6 +165,8 @@ def test_however_much_its_holder_does_in_a_call_the_agents_page_says_who_is_on_i
             assert len(board.course) == MAX_STEPS and board.course[0].what != "claimed"
             assert getattr(hub.latest("agent/Dana", "notice/handled"), "text", "") == "Maria is on it"
             await do(MARIA, do="alert", alert="a1", what="release")
+            board = hub.latest("board", f"alert/{call}-a1")
+            assert board.action == "", "whoever claims it next has not written to Dana"
             row: Any = hub.latest("board", f"row/{call}")
             assert (row.handled_by, hub.latest("agent/Dana", "notice/handled")) == ("", None)
 
@@ -259,8 +267,11 @@ def test_time_moves_an_alert_to_the_next_supervisor_in_the_log_and_on_the_boards
             actions, hub = PageActions(service), service.hub
             moved = asyncio.Event()
             seen: list[str] = []
+            told: list[str] = []
 
             def listener(event: Any) -> None:
+                if type(event).__name__ in ("AlertMoved", "Action"):
+                    told.append(getattr(hub.latest("agent/Dana", "notice/help"), "text", ""))
                 if type(event).__name__ == "AlertMoved":
                     seen.append(f"{event.what} {event.who}".strip())
                     if event.what == "everyone":
@@ -271,10 +282,16 @@ def test_time_moves_an_alert_to_the_next_supervisor_in_the_log_and_on_the_boards
             call, _ = service.start(QuietLine(), agent="Dana", on_event=listener)
             await asyncio.sleep(0)
             await actions.do(DANA, doing.DoHelp(do="help", call=call))
+            await actions.do(MARIA, doing.DoAlert(do="alert", call=call, alert="a1", what="seen"))
             async with asyncio.timeout(20):
                 await moved.wait()
             assert seen == ["turn Maria", "turn Tom", "everyone"]
-            assert getattr(hub.latest("agent/Dana", "notice/help"), "text", "") == "Everybody has been asked"
+            said = [
+                "Asking Maria, who has seen it",
+                "Asking Tom, seen by Maria",
+                "All were asked, seen by Maria",
+            ]
+            assert told[-3:] == said
 
     asyncio.run(scene())
 
@@ -409,7 +426,11 @@ def test_what_comes_of_a_call_after_the_agents_next_one_has_begun_is_not_on_the_
         await actions.do(MARIA, doing.DoWatch(do="watch", call=stage.call, on=True))
         await stage.end()
         assert stage.service.store.record(stage.call) is not None
-        assert stage.shown("call").call == following and hub.snapshot("agent/Dana") == page
+        assert stage.shown("call").call == following
+        over = stage.shown("notice/message/1").text
+        assert over.startswith("Your other call is over. Tense at the end, ") and "under Review" in over
+        assert {key: hub.snapshot("agent/Dana")[key] for key in page} == page
+        assert hub.snapshot("agent/Dana").keys() - page == {"notice/message/1"}
         stage.service.calls[following].hang_up()
         await stage.service.hang_up()
         assert (stage.shown("call").state, stage.shown("ended").record) == ("ended", following)

@@ -108,6 +108,16 @@ def test_a_snapshot_of_any_size_can_be_joined_and_what_comes_on_top_is_bounded()
     assert page.overfull
 
 
+def test_what_is_for_one_page_alone_waits_whole_and_is_bounded_too() -> None:
+    page = Hub().open("board", limit=100)
+    for n in range(3):
+        page.send_direct(f'{{"type":"refused","n":{n}}}')
+    assert [said["n"] for said in frames(page) if said["type"] == "refused"] == [0, 1, 2]
+    for _ in range(5):
+        page.send_direct("x" * 30)
+    assert page.overfull
+
+
 def test_ages_come_from_the_hubs_clock() -> None:
     now = [10.0]
     hub = Hub(lambda: now[0])

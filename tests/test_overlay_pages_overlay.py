@@ -347,6 +347,51 @@ async def test_the_same_key_keeps_the_customers_answer_and_shift_with_it_a_no(he
 
 
 @staged()
+async def test_the_second_click_of_a_double_one_is_not_for_what_has_come_under_the_pointer(here: Stage) -> None:
+    scenes.notices(here.hub)
+    here.hub.show(ROOM, "notice/message/2", Notice(kind="message", text="Promise no date.", who="Maria"))
+    fee, engineer, month = scenes.PLAN.options
+    offered = [each.model_copy(update={"state": "offered"}) for each in (fee, engineer)]
+    here.hub.show(ROOM, "plan", Plan(options=[*offered, month]))
+    page = await here.page("/agent/dana", height=1000, script=STILL)
+    strip = page.locator("#strip")
+
+    async def click(selector: str) -> tuple[float, float]:
+        left, top, wide, high = await place(page, selector)
+        at = left + wide / 2, top + high / 2
+        await page.mouse.click(*at)
+        return at
+
+    yes = await click("#plan [data-key='fee accepted']")
+    await here.doing(do="plan", option="fee", what="accepted")
+    here.hub.show(ROOM, "plan", Plan(options=[offered[1], month]))
+    await expect(page.locator("#plan li")).to_have_count(2)
+    await page.mouse.click(*yes)
+    await expect(strip).to_have_text("Option 1 was just offered: press again for their answer.")
+    await page.evaluate("window.later += 700")
+    await page.mouse.click(*yes)
+    await here.doing(do="plan", option="engineer", what="accepted")
+    accepted = Plan(options=[engineer.model_copy(update={"state": "accepted"}), month])
+    here.hub.show(ROOM, "plan", accepted)
+    await page.locator("#plan li.accepted").wait_for()
+    for _ in range(2):  # No, where Yes was
+        await page.evaluate("window.later += 300")
+        await click("#plan [data-key='engineer refused']")
+        await expect(strip).to_have_text("Option 1 was just accepted: press again to correct it.")
+    await page.evaluate("window.later += 700")
+    await click("#plan [data-key='engineer refused']")
+    await here.doing(do="plan", option="engineer", what="refused")
+    assert len([do for _, do in here.done if do.do == "plan"]) == 3
+    read = await click("[data-key='notice/message/1']")
+    await expect(page.locator(".notice p")).to_have_text(["Maria: Promise no date."])
+    await page.mouse.click(*read)
+    await expect(strip).to_have_text("That message has just moved: press again.")
+    await page.evaluate("window.later += 700")
+    await page.mouse.click(*read)
+    await expect(page.locator(".notice")).to_have_count(0)
+
+
+@staged()
 async def test_a_key_meant_for_what_stood_there_before_does_nothing(here: Stage) -> None:
     scenes.escalated(here.hub)
     page = await here.page("/agent/dana")
@@ -433,11 +478,11 @@ async def test_a_key_that_bounces_offers_and_keeps_no_answer_of_the_customer(her
     assert [do.what for _, do in here.done if do.do == "plan"] == ["offered", "accepted"]
 
 
-@pytest.mark.parametrize("name", ["Dana [/B]", "..", "CORP\\zoë müller", "50 %? #1"])
+@pytest.mark.parametrize("name", ["Dana [/B]", "..", "CORP\\zoë müller", "50 %? #1", "50%"])
 @staged()
 async def test_whatever_an_agent_is_called_their_page_has_an_address(here: Stage, name: str) -> None:
     here.hub.show(room_of(name), "call", Call(agent=name, state="waiting"))
-    page = await here.page(address_of(name))
+    page = await here.page("/agent/50%" if name == "50%" else address_of(name))  # as somebody types it
     await expect(page.locator("#hearing")).to_have_text("Waiting for a call")
     assert here.complaints == []
 
@@ -785,10 +830,19 @@ async def test_whether_a_call_is_kept_and_who_comes_to_help_is_read_whole_in_a_n
         here.hub.show(ROOM, "consent", ConsentNow.model_validate(now))
         await expect(page.locator("#agreed")).to_have_text(text)
         assert not await page.locator("#agreed").evaluate(cut), text
-    for text in ("Supervisor is on it", "Everybody has been asked", "Waiting for a supervisor"):
+    for text in (
+        "Supervisor is on it",
+        "All were asked, seen by Maria",
+        "Waiting for help, seen by Maria",
+        "Asking Maria, who has seen it",
+    ):
         here.hub.show(ROOM, "notice/handled", Notice(kind="handled", text=text))
         await expect(page.locator("#help")).to_have_text(f"H {text}")
         assert not await page.locator("#help span").evaluate(cut), text
+    asked = scenes.PLAN.options[2].model_copy(update={"state": "asked", "who": "Dr. Annegret Kramp-Karrenbauer"})
+    here.hub.show(ROOM, "plan", Plan(options=[asked]))
+    await expect(page.locator("#plan .whose")).to_have_text("asked Dr. Annegret Kramp-Karrenbauer")
+    assert not await page.locator("#plan .pick").evaluate(cut), "the option itself goes before who is asked"
 
 
 @staged()
@@ -899,7 +953,12 @@ async def test_a_key_that_was_to_pause_never_ends_the_pause_that_has_just_begun(
     await page.evaluate("window.later += 700")
     await page.keyboard.press("p")
     await here.doing(do="pause")
-    assert [do.on for _, do in here.done if do.do == "pause"] == [False]
+    here.hub.show(ROOM, "health", scenes.health(state="no-consent"))  # which consent would end: it can be paused
+    await expect(page.locator("#hearing")).to_have_text("Not listening")
+    await expect(page.locator("#card")).to_have_text("No consent. Nothing is heard or kept.")
+    await page.get_by_role("button", name="Pause for card").click()
+    await here.doing(do="pause", on=True)
+    assert [do.on for _, do in here.done if do.do == "pause"] == [False, True]
 
 
 @staged()

@@ -127,8 +127,11 @@ def test_what_is_done_reaches_the_action_handler_and_bad_messages_are_refused_in
                 assert (await frame(live, "refused"))["text"].startswith("Not understood")
             await live.send('{"do":"help","call":"other"}')
             assert "no longer" in (await frame(live, "refused"))["text"]
-            await live.send('{"do":"alert","call":"c1","alert":"a1","what":"claim"}')
-            assert "board" in (await frame(live, "refused"))["text"]
+            claim = '{"do":"alert","call":"c1","alert":"a1","what":"claim","n":7}'
+            for sent, n, why in ((claim, 7, "That is done on the"), ('{"do":"fly","n":8}', 8, "Not understood")):
+                await live.send(sent)
+                refused = await frame(live, "refused")
+                assert refused["n"] == n and refused["text"].startswith(why)
             await live.send('{"do":"prompt","call":"c1","prompt":"p1","what":"used"}')
             house.fails = None
             await live.send("bad again")

@@ -224,7 +224,7 @@ class Coach:
                 if (option := self.playbook.option(action.target)) is not None and option.say:
                     events += self._slot.propose(candidate_for_offer(self.playbook, option, now_ms), now_ms)
             case "plan-accepted":
-                self._offers.mark_answered(action.target)
+                self._offers.mark_accepted(action.target)
                 events += self._accept_option(now_ms, action.target, by_hand=True)
             case "plan-refused":
                 events += self._refuse_option(now_ms, action.target)
@@ -417,7 +417,7 @@ class Coach:
         return events
 
     def _refuse_option(self, now_ms: int, option: str) -> list[Event]:
-        """The customer has refused an option, perhaps one that was heard as accepted.
+        """The customer has refused an option, perhaps one that was taken for accepted.
 
         No follow-up is left of it, and the clock that it has stopped runs on.
         """
@@ -428,7 +428,7 @@ class Coach:
                 events += self._clock.cancel(now_ms)
             elif self._level is not Level.ESCALATED:
                 events += self._clock.recovered(now_ms)
-        self._offers.mark_answered(option)
+        self._offers.mark_refused(option)
         self._appointments.withdraw(option)
         known = self.playbook.option(option)
         if known is None:

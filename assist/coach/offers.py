@@ -34,7 +34,7 @@ class Offers:
     """The options of one call.
 
     The rows on the page change only when one of them is answered or the call escalates, not while they are being read.
-    One that was heard as accepted stays, in a call that is not calm, as long as that may be corrected.
+    One that was accepted stays, in a call that is not calm, as long as that may be corrected.
     """
 
     playbook: Playbook
@@ -44,8 +44,8 @@ class Offers:
     today: str = ""
     rows: tuple[PlanOption, ...] = ()
     _answered: set[str] = field(default_factory=set)
-    _heard_accepted: set[str] = field(default_factory=set)
-    """Those whose acceptance was only heard, until something else is offered: the agent may correct it."""
+    _correctable: set[str] = field(default_factory=set)
+    """Those accepted, in words or by hand, until something else is offered: the agent may correct it."""
     _reasons_heard: set[str] = field(default_factory=set)
     _requests: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Option -> (alert id, call time) of open requests."""
@@ -74,12 +74,12 @@ class Offers:
         return ""
 
     def is_correction(self, option: str, what: str) -> bool:
-        """Whether the agent corrects what was heard: the customer has not accepted it."""
-        return what == "refused" and option in self._heard_accepted
+        """Whether the agent takes an acceptance back: the customer has not accepted it."""
+        return what == "refused" and option in self._correctable
 
     def is_accepted_with_others(self, option: str) -> bool:
-        """Whether others, too, were just heard as accepted."""
-        return bool(self._heard_accepted - {option})
+        """Whether others, too, were just accepted."""
+        return bool(self._correctable - {option})
 
     def hear(
         self, now_ms: int, signals: Sequence[Signal], utterance: Utterance | None, *, above_calm: bool
@@ -105,7 +105,7 @@ class Offers:
                 if words := asserted_words(option.words, utterance):
                     new[option.id] = words
             if new:
-                self._heard_accepted.clear()
+                self._correctable.clear()
             for name, words in new.items():
                 first = _has_alternative(words, new.values(), utterance)
                 self._offered_ms[name] = utterance.end_ms - (1 if first else 0)
@@ -117,15 +117,14 @@ class Offers:
         for signal in signals:
             if signal.id == "de_escalation" and signal.settled:
                 for option_id in self._accepted_by(utterance, signal.at_ms):
-                    self._answered.add(option_id)
-                    self._heard_accepted.add(option_id)
+                    self.mark_accepted(option_id)
                     events.append(self._event(now_ms, option_id, "accepted", "words", signal.evidence.quote))
         return events
 
     def mark_offered(self, option: str, now_ms: int) -> None:
         """The agent says, on the page, that they offer it."""
         self._offered_ms[option] = now_ms
-        self._heard_accepted.clear()
+        self._correctable.clear()
 
     def awaiting_time(self) -> str:
         """The option offered last that needs a time and has no answer yet; empty: none."""
@@ -136,10 +135,16 @@ class Offers:
         ]
         return max(waiting, key=lambda option: self._offered_ms[option], default="")
 
-    def mark_answered(self, option: str) -> None:
-        """The customer has accepted or refused it."""
+    def mark_accepted(self, option: str) -> None:
+        """The customer has accepted it."""
         self._answered.add(option)
-        self._heard_accepted.discard(option)
+        self._correctable.add(option)
+        self._requests.pop(option, None)
+
+    def mark_refused(self, option: str) -> None:
+        """The customer has refused it."""
+        self._answered.add(option)
+        self._correctable.discard(option)
         self._requests.pop(option, None)
 
     def mark_requested(self, option: str, alert: str, now_ms: int) -> None:
@@ -175,7 +180,7 @@ class Offers:
     def update_rows(self, now_ms: int, level: Level, heard: set[str], *, rechoose: bool = False) -> list[Event]:
         """Updates the rows; an event only where they change. `rechoose`: only rows in use are kept."""
         facts = self._facts(heard)
-        gone = self._answered - self._heard_accepted
+        gone = self._answered - self._correctable
         left = tuple(self._refreshed(row, facts) for row in self.rows if row.id not in gone)
         if rechoose:
             left = tuple(row for row in left if self._in_use(row.id))

@@ -211,7 +211,7 @@ class _RecordBuilder:
                     self.prompts[action.target].setdefault("seen_ms", action.at_ms)
             case "plan-offered" | "plan-accepted" | "plan-refused":
                 self.plan.agent_acted(action)
-                if action.what == "plan-refused":  # what was heard as accepted leaves no follow-up of its own
+                if action.what == "plan-refused":  # what was taken for accepted leaves no follow-up of its own
                     title = self.plan.title(action.target)
                     self.follow_ups = {name: each for name, each in self.follow_ups.items() if each.what != title}
             case "pause":

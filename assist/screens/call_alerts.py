@@ -16,6 +16,8 @@ ACTIONS_OF_CLAIMANT = {"message": ("message", "wrote to {agent}"), "watch": ("re
 """What the claimant of an alert does in its call counts as done about it: action -> (step, text)."""
 TAKEN_BACK = "The words heard here were taken back"
 NO_TURN = {"to": "", "passes_at_ms": 0, "waits": ""}
+FREE = {"state": "raised", "by": "", "claimed_ms": None, "action": ""}
+"""Nobody has it: nor is it anybody's doing what was done about it before."""
 
 
 @dataclass
@@ -89,7 +91,7 @@ class CallAlerts:
             "turn": {"to": event.who, "passes_at_ms": event.at_ms + self.turn_ms, "passed": passed, "waits": ""},
             "everyone": quiet | {"waits": "everyone"},
             "queued": quiet | {"waits": "queued"},
-            "released": {"state": "raised", "by": "", "claimed_ms": None},
+            "released": FREE,
             "calmed": quiet | {"state": "resolved", "how": "calmed down", "waits": ""},
             "expired": quiet | {"state": "resolved", "how": "ran out", "waits": ""},
         }[event.what]  # type: ignore[assignment]
@@ -107,15 +109,13 @@ class CallAlerts:
             return []
         match action.what:
             case "alert-seen":
-                seen = {"state": "seen", "by": action.who} if alert.state != "claimed" else {}
-                return [self._add_step(alert, action.at_ms, "seen", action.who, **seen)]
+                seen_by = list(dict.fromkeys([*alert.seen_by, action.who]))
+                return [self._add_step(alert, action.at_ms, "seen", action.who, seen_by=seen_by)]
             case "claim":
                 claim = {"state": "claimed", "by": action.who, "claimed_ms": action.at_ms, **NO_TURN}
                 return [self._add_step(alert, action.at_ms, "claimed", action.who, **claim)]
             case "release":
-                return [
-                    self._add_step(alert, action.at_ms, "released", action.who, state="raised", by="", claimed_ms=None)
-                ]
+                return [self._add_step(alert, action.at_ms, "released", action.who, **FREE)]
             case "resolve":
                 how, _, note = action.detail.partition("\n")
                 return [self._resolve(alert, action, "resolved", how, note)]

@@ -145,11 +145,14 @@ class CallPages:
         self._show_trouble()
         return [alert for alert in self.alerts.by_id.values() if alert.state != "resolved"]
 
-    def show_again(self, ended: messages.Ended) -> None:
-        """A later call of the same agent has ended: the agent's page shows this one again, and says so."""
+    def show_again(self) -> None:
+        """A later call of the same agent has ended: the agent's page shows this one again."""
         self.rooms.show_again()
         self.rooms.show_to_agent("call", self._call_message("live"))
         self._show_health()
+
+    def tell_of_other(self, ended: messages.Ended) -> None:
+        """Another call of the same agent has ended, whose end the agent's page does not show: say so there."""
         wrap_up = " Its wrap-up can be said in its record, under Review." if ended.record else ""
         self._message(f"Your other call is over. {ended.summary}.{wrap_up}")
 
@@ -183,6 +186,7 @@ class CallPages:
         `wrapup` None: nothing was stored, and nothing of the call stays on the page.
         """
         self.rooms.show_to_agent("call", self._call_message("ended"))
+        self.rooms.drop_from_agent("notice/help", "notice/handled", "notice/reading")
         if wrapup is not None:
             self.rooms.drop_from_agent("prompt", "next", "plan", "clock", "health", "consent")
             ended = messages.Ended(record=self.started.call, summary=self._summary(), at_ms=self.now_ms)
@@ -418,13 +422,14 @@ def _score_points(scores: Iterable[tuple[int, float]], now_ms: int) -> list[floa
 
 
 def _request_status(alert: messages.Alert) -> str:
-    """The state of an agent's request in words; empty if it is claimed or over."""
-    if alert.state == "seen":
-        return f"{alert.by} has seen it"
+    """The state of an agent's request in words: who is asked, and who has seen it; empty if it is claimed or over."""
     if alert.state != "raised":
         return ""
-    waiting = {"everyone": "Everybody has been asked", "queued": "Waiting for a supervisor"}
-    return f"Asking {alert.to}" if alert.to else waiting.get(alert.waits, "")
+    waiting = {"everyone": "All were asked", "queued": "Waiting for help"}
+    asked = f"Asking {alert.to}" if alert.to else waiting.get(alert.waits, "")
+    if alert.to in alert.seen_by:
+        return f"{asked}, who has seen it"
+    return ", ".join(filter(None, (asked, f"seen by {alert.seen_by[-1]}" if alert.seen_by else "")))
 
 
 def _bounded(score: float) -> float:

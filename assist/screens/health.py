@@ -90,7 +90,7 @@ class CallHealth:
             reason = f"Paused automatically: {self._pause_reason}. Press P to resume" if self._pause_reason else ""
             return "paused", reason or "Nothing is heard or kept. Press P to resume"
         if not self.gate.may_transcribe:
-            return "paused", "Not listening: there is no consent to this call"
+            return "no-consent", "Not listening: there is no consent to this call"
         if self._sound_lost:
             return "lost", next(iter(self._sound_lost.values()))
         if self._untranscribed:

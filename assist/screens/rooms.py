@@ -10,6 +10,9 @@ from pydantic import BaseModel
 from overlay.hub import Hub
 from overlay.messages import Call
 
+READERS_KEYS = ("told", "heard/")
+"""The keys, or how they begin, that only whoever reads along is shown: an agent's room never holds one."""
+
 
 def room_of(agent: str) -> str:
     """The room of an agent's page."""
@@ -48,7 +51,8 @@ class Rooms:
     def show_again(self) -> None:
         """The agent's page shows this call again, in its current state."""
         self.hub.clear(self.agent_room)
-        shown = {key: self.hub.latest(self.call_room, key) for key in self.hub.snapshot(self.call_room)}
+        shared = [key for key in self.hub.snapshot(self.call_room) if not key.startswith(READERS_KEYS)]
+        shown = {key: self.hub.latest(self.call_room, key) for key in shared}
         for key, message in {**shown, **self._agent_messages}.items():
             if message is not None:
                 self.hub.show(self.agent_room, key, message)

@@ -122,7 +122,9 @@ class Screens:
             agent = pages.started.agent
             live = self._calls_of(agent, replays=call in self.replays)
             if live and self._call_on_page(agent) == call:
-                live[-1].show_again(ended)
+                live[-1].show_again()
+            if call not in self.replays and (shown := self._calls.get(self._call_on_page(agent))) is not None:
+                shown.tell_of_other(ended)
             self._ended.append(call)
             if len(self._ended) > MAX_ENDED:
                 self._clear_ended(self._ended[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from assist.events import HandOffNoted
-from assist.screens.rooms import Rooms
+from assist.screens.rooms import READERS_KEYS, Rooms
 from assist.wording import label
 from audio.events import Hypothesis, Utterance
 from detectors.signals import Severity, Signal
@@ -77,7 +77,7 @@ class Transcript:
         """There is no consent: remove all words from the pages."""
         for room in self.rooms.current:
             for key in self.rooms.hub.snapshot(room):
-                if key == "told" or key.startswith(("line/", "heard/")):
+                if key.startswith(("line/", *READERS_KEYS)):
                     self.rooms.hub.drop(room, key)
         self._lines.clear()
         self._hand_off = None

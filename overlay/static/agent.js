@@ -4,12 +4,12 @@ import { tellActivity } from "./activity.js";
 import { connect } from "./link.js";
 import { promptSlot } from "./prompt.js";
 import { planAndSteps } from "./plan.js";
-import { FRESH_MS, chip, keepClicks, clock, h, onKeys, temporaryLine, put, redrawSparkline, replaceKeepingFocus, writeStatus, s, duration, sparkline, transcript, write, seconds } from "./shared.js";
+import { FRESH_MS, chip, keepClicks, clock, h, nameInAddress, onKeys, temporaryLine, put, redrawSparkline, replaceKeepingFocus, writeStatus, s, duration, sparkline, transcript, write, seconds } from "./shared.js";
 import { drawPractice } from "./practice.js";
 import { inItsOwnWindow, popOut } from "./popout.js";
 
 const CONFIRM_WITHIN_MS = 4000; // how long a second press of "refused" confirms the first
-const who = decodeURIComponent(location.pathname.split("/")[2] ?? "") || new URLSearchParams(location.search).get("agent") || "";
+const who = nameInAddress() || new URLSearchParams(location.search).get("agent") || "";
 const overlay = document.getElementById("overlay");
 const away = document.getElementById("away");
 const find = (id) => overlay.querySelector(`#${id}`); // the overlay may be in a window of its own
@@ -18,6 +18,7 @@ let announcedLevel = "";
 let pausedAt = null; // when this page learned of the current pause
 let refusalAskedAt = -Infinity; // when the agent was asked to confirm that given consent is refused
 let readNotices = new Set();
+let noticePlaces = new Map(); // notice on screen -> {above: it and those above it, movedAt}
 
 const { say, line: ownText } = temporaryLine(() => drawHealth());
 const link = connect("agent", who, draw);
@@ -87,6 +88,7 @@ function hearingStatus(call, health) {
     case "lost": return ["lost", "Sound lost", health.text || "No sound arrives. Nothing is heard now."];
     case "untranscribed": return ["lost", "No words", health.text || "No speech recognition: no words, and no prompts from them."];
     case "paused": return ["paused", "Paused", health.text || "Nothing is heard or kept. Press P to resume."];
+    case "no-consent": return ["paused", "Not listening", health.text || "There is no consent to this call."];
     default: return ["wait", "Getting ready", health?.text ?? ""];
   }
 }
@@ -208,15 +210,27 @@ function drawNotices() {
   const key = JSON.stringify(open.map(([name, value]) => [name, value.body]));
   if (place.dataset.shows === key) return;
   place.dataset.shows = key;
-  replaceKeepingFocus(place, open.slice(-2).map(([name, value]) => h("div", { class: `notice ${value.body.kind}` },
+  const visible = open.slice(-2);
+  noticePlaces = new Map(visible.map(([name], i) => {
+    const above = JSON.stringify(visible.slice(0, i + 1).map(([each]) => each));
+    const movedAt = !noticePlaces.size ? -Infinity : noticePlaces.get(name)?.above === above ? noticePlaces.get(name).movedAt : performance.now();
+    return [name, { above, movedAt }];
+  }));
+  replaceKeepingFocus(place, visible.map(([name, value]) => h("div", { class: `notice ${value.body.kind}` },
     h("p", {}, value.body.who && !value.body.text.startsWith(value.body.who) ? h("b", {}, `${value.body.who}: `) : "", value.body.text),
-    h("button", { class: "btn", "aria-label": "Mark as read", "data-key": name, onclick: () => markRead(name) }, h("kbd", { "aria-hidden": "true" }, "R"), "Read"))), find("talk"));
+    h("button", { class: "btn", "aria-label": "Mark as read", "data-key": name, onclick: () => readByHand(name) }, h("kbd", { "aria-hidden": "true" }, "R"), "Read"))), find("talk"));
 }
 
 // R marks the newest notice as read; if that has just come, the one before it, which the key was meant for.
 function newestNotice() {
   const names = [...find("notices").querySelectorAll("button")].map((button) => button.dataset.key);
   return names.findLast((name) => performance.now() - room().get(name)?.at >= FRESH_MS) ?? names.at(-1);
+}
+
+// A click just after a notice has moved was meant for the one before.
+function readByHand(name) {
+  if (performance.now() - noticePlaces.get(name)?.movedAt < FRESH_MS) return say("That message has just moved: press again.");
+  markRead(name);
 }
 
 function markRead(name = newestNotice()) {

@@ -9,7 +9,7 @@ const TIER_WORDS = { urgent: "urgent", help: "to help with", note: "to watch" };
 const OUTCOMES = ["settled", "took over", "nothing needed"];
 const KIND_LABELS = { ask: "Asks you", help: "Asks for help", late: "Heard late", over: "Call is over" };
 
-const isFree = (alert) => alert.state === "raised" || alert.state === "seen";
+const isFree = (alert) => alert.state === "raised";
 
 export function alertList({ link, board, running, act, say, choose, calls }) {
   const cards = new Map(); // key -> {node, content, since, time, value, position, movedAt}
@@ -19,6 +19,7 @@ export function alertList({ link, board, running, act, say, choose, calls }) {
   let claimableSince = -Infinity; // when it replaced another one as the first
   let resolving = ""; // key of the alert whose end is being chosen
   let showsAll = false;
+  let pressedButton = ""; // key of the alert and name of the button of the last click
   let refusedButton = ""; // key of the alert and name of the button of the last refused click
   let refusedAt = -Infinity;
 
@@ -29,6 +30,7 @@ export function alertList({ link, board, running, act, say, choose, calls }) {
   const rank = (alert) => (isForMe(alert) ? 0 : isFree(alert) ? 8 : alert.by === me() ? 4 : 12) + TIERS.indexOf(alert.tier);
 
   function draw() {
+    if (board().get(resolving)?.body.by !== me()) resolving = ""; // given back at another of my boards
     const alerts = [...board()].filter(([key]) => key.startsWith("alert/"));
     const open = alerts.filter(([, value]) => value.body.state !== "resolved")
       .sort((a, b) => rank(a[1].body) - rank(b[1].body) || raisedAt(a[1]) - raisedAt(b[1]));
@@ -147,7 +149,8 @@ export function alertList({ link, board, running, act, say, choose, calls }) {
     const left = it.passes_at_ms > at ? `, passes on in ${duration(it.passes_at_ms - at + 999)}` : "";
     const before = it.passed.filter((who) => who !== it.to);
     const after = before.length ? ` after ${before.map((who) => (who === me() ? "you" : who)).join(", ")}` : "";
-    const seenBy = it.state === "seen" && it.by ? ` · ${it.by === me() ? "you have" : `${it.by} has`} seen it` : "";
+    const seer = it.seen_by.includes(it.to) ? it.to : it.seen_by.at(-1);
+    const seenBy = seer ? ` · ${seer === me() ? "you have" : `${seer} has`} seen it` : "";
     if (it.to) return `${it.to === me() ? "your turn" : `${it.to}’s turn`}${after}${left}${seenBy}`;
     if (it.waits === "everyone") return `everybody has been asked${seenBy}`;
     if (it.waits === "queued") return "waiting until somebody is free";
@@ -155,7 +158,7 @@ export function alertList({ link, board, running, act, say, choose, calls }) {
   }
 
   function noteSeen(key, alert) {
-    if (alert.state !== "raised" || seen.has(key) || document.visibilityState !== "visible") return;
+    if (!isFree(alert) || alert.seen_by.includes(me()) || seen.has(key) || document.visibilityState !== "visible") return;
     if (link.send({ do: "alert", call: alert.call, alert: alert.id, what: "seen" })) seen.add(key);
   }
 
@@ -173,16 +176,21 @@ export function alertList({ link, board, running, act, say, choose, calls }) {
   }
 
   // Refuses a click on a card that has just moved under the pointer; a second one on the same button counts, even if the
-  // board goes on moving. Not for keys: the focus moves with its card. Nor for Look, which changes no alert.
+  // board goes on moving. Of a double click the second counts on no button that the first has brought there. Not for keys:
+  // the focus moves with its card. Nor for Look, which changes no alert.
   find("needs").addEventListener("click", (event) => {
     const name = event.target.closest("[data-key]")?.dataset.key ?? "l";
     if (!event.detail || name === "l") return;
     const key = [...cards].find(([, card]) => card.node.contains(event.target))?.[0];
     const again = refusedButton === `${key} ${name}` && event.detail === 1 && performance.now() - refusedAt < CONFIRM_WITHIN_MS;
+    const brought = event.detail > 1 && pressedButton !== `${key} ${name}`;
+    pressedButton = `${key} ${name}`;
     refusedButton = "";
-    if (again || !key || !hasJustMoved(key)) return;
-    refusedButton = `${key} ${name}`;
-    refusedAt = performance.now();
+    if (again || !key || !brought && !hasJustMoved(key)) return;
+    if (!brought) {
+      refusedButton = pressedButton;
+      refusedAt = performance.now();
+    }
     event.preventDefault();
     event.stopPropagation();
   }, true);

@@ -8,7 +8,7 @@ import { chip, keepClicks, clock, find, h, onKeys, plural, temporaryLine, put, r
 
 const WORST_FIRST = ["escalated", "recovering", "tense", "calm"];
 const POINTER_STILL_MS = 1500; // rows do not move under a pointer that has just moved
-const HEARING = { starting: "starting", lost: "sound lost", paused: "paused", untranscribed: "no words" };
+const HEARING = { starting: "starting", lost: "sound lost", paused: "paused", "no-consent": "no consent", untranscribed: "no words" };
 const HEARING_TONE = { ok: "calm", behind: "tense", lost: "escalated", untranscribed: "escalated" };
 
 const rows = new Map(); // call -> {node, cells, body, at, order}

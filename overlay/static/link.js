@@ -24,6 +24,8 @@ export function connect(page, who, draw) {
   let reconnectWithinMs = FIRST_RECONNECT_MS;
   let openedAt = 0;
   let refusedAt = -Infinity;
+  let actions = 0; // sent so far: each has its number
+  const refusals = new Map(); // number of an action that is waited for -> why it was refused, or ""
 
   function room(name) {
     return link.rooms.get(name) ?? new Map();
@@ -32,9 +34,14 @@ export function connect(page, who, draw) {
   // Returns whether it was sent. If so, `then` is called later with why it was not done, or "".
   function send(message, then) {
     if (link.state !== "live" || socket?.readyState !== WebSocket.OPEN) return false;
-    const [by, at] = [socket, performance.now()];
-    by.send(JSON.stringify(message));
-    if (then) setTimeout(() => then(refusedAt >= at ? link.refusal : by === socket ? "" : "The connection broke: that may not have arrived."), NO_REFUSAL_MS);
+    const [by, n] = [socket, ++actions];
+    by.send(JSON.stringify({ ...message, n }));
+    if (!then) return true;
+    refusals.set(n, "");
+    setTimeout(() => {
+      then(refusals.get(n) || (by === socket ? "" : "The connection broke: that may not have arrived."));
+      refusals.delete(n);
+    }, NO_REFUSAL_MS);
     return true;
   }
 
@@ -113,6 +120,7 @@ export function connect(page, who, draw) {
       } else if (frame.type === "refused") {
         link.refusal = frame.text;
         refusedAt = now;
+        if (refusals.has(frame.n)) refusals.set(frame.n, frame.text);
         changed.add("refused");
       }
     }

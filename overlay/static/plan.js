@@ -2,8 +2,8 @@
 
 import { FRESH_MS, h, replaceKeepingFocus, write } from "./shared.js";
 
-// A key pressed just after a row has changed was meant for the option before. Just after its option was offered it is a
-// bounce: nobody has answered yet, and an answer that is given by hand cannot be taken back.
+// A key or a click just after a row has changed was meant for what was there before, and just after its option was
+// offered it is a bounce: nobody has answered yet.
 
 export function planAndSteps({ find, latest, act, say }) {
   const rows = []; // options by key
@@ -24,8 +24,8 @@ export function planAndSteps({ find, latest, act, say }) {
     list.dataset.shows = key;
     changedAt.forEach((_, i) => {
       const [before, next] = [rows[i], options[i]];
-      const offered = next?.state === "offered" && before?.state !== "offered";
-      if (before && next && (before.id !== next.id || offered)) changedAt[i] = performance.now();
+      const answers = ["offered", "accepted"].includes(next?.state) && next.state !== before?.state; // other ones than before
+      if (before && next && (before.id !== next.id || answers)) changedAt[i] = performance.now();
       rows[i] = next;
     });
     replaceKeepingFocus(list, options.map((option, i) => {
@@ -35,18 +35,18 @@ export function planAndSteps({ find, latest, act, say }) {
         asked: [`asked ${named}`.trim(), "tense"], allowed: [named ? `${named} says yes` : "allowed", "calm"], denied: [named ? `${named} says no` : "not allowed", "escalated"],
         accepted: ["✓ accepted", "calm"], refused: ["declined", "third"],
       }[option.state || option.authority];
-      const reply = (what, keys, text) => h("button", { class: "btn", "data-key": `${option.id} ${what}`, "aria-keyshortcuts": keys.replace("⇧", "Shift+"), onclick: () => act({ do: "plan", option: option.id, what }) }, h("kbd", { "aria-hidden": "true" }, keys), text);
+      const reply = (what, keys, text) => h("button", { class: "btn", "data-key": `${option.id} ${what}`, "aria-keyshortcuts": keys.replace("⇧", "Shift+"), onclick: () => answer(i, what) }, h("kbd", { "aria-hidden": "true" }, keys), text);
       return h("li", { class: option.state },
         h("kbd", { "aria-hidden": "true" }, String(i + 1)),
-        h("button", { class: "pick", "data-key": option.id, "aria-keyshortcuts": String(i + 1), title: option.title, onclick: () => offer(option) }, option.title),
-        h("span", { class: `whose ${tone}` }, word),
+        h("button", { class: "pick", "data-key": option.id, "aria-keyshortcuts": String(i + 1), title: option.title, onclick: () => offer(settledOption(i)) }, option.title),
+        h("span", { class: `whose ${tone}`, title: word }, word),
         h("p", { class: "worth", title: option.worth }, option.state === "offered"
           ? [h("span", { class: "they" }, "They said"), reply("accepted", String(i + 1), "Yes"), reply("refused", `⇧${i + 1}`, "No")]
-          : option.state === "accepted" ? [h("span", { class: "they" }, "Heard as a yes"), reply("refused", `⇧${i + 1}`, "No")] : option.worth));
+          : option.state === "accepted" ? [h("span", { class: "they" }, "Taken as a yes"), reply("refused", `⇧${i + 1}`, "No")] : option.worth));
     }));
   }
 
-  // The same key again keeps the customer's answer: 1 offers, then 1 is yes and Shift+1 is no, also after a yes was heard.
+  // The same key again keeps the customer's answer: 1 offers, then 1 is yes and Shift+1 is no, also after a yes.
   function pick(i) {
     const option = settledOption(i);
     if (!option) return false;
@@ -55,10 +55,10 @@ export function planAndSteps({ find, latest, act, say }) {
     return true;
   }
 
-  function refuse(i) {
+  function answer(i, what) {
     const option = settledOption(i);
     if (!["offered", "accepted"].includes(option?.state)) return false;
-    act({ do: "plan", option: option.id, what: "refused" });
+    act({ do: "plan", option: option.id, what });
     return true;
   }
 
@@ -66,15 +66,16 @@ export function planAndSteps({ find, latest, act, say }) {
     const option = latest("plan")?.options[i];
     if (!option) return null;
     if (performance.now() - changedAt[i] < FRESH_MS) {
-      const offered = option.state === "offered"; // a bounce starts the time again
-      say(offered ? `Option ${i + 1} was just offered: press again for their answer.` : `Option ${i + 1} has just changed: press again to confirm.`);
-      changedAt[i] = offered ? performance.now() : -Infinity;
+      const wait = { offered: "was just offered: press again for their answer", accepted: "was just accepted: press again to correct it" }[option.state];
+      say(`Option ${i + 1} ${wait ?? "has just changed: press again to confirm"}.`);
+      changedAt[i] = wait ? performance.now() : -Infinity; // a bounce starts the time again
       return null;
     }
     return option;
   }
 
   function offer(option) {
+    if (!option) return;
     const free = option.authority === "yours" || option.state === "allowed";
     if (["", "allowed", "refused"].includes(option.state)) act({ do: "plan", option: option.id, what: free ? "offered" : "asked" });
   }
@@ -107,5 +108,5 @@ export function planAndSteps({ find, latest, act, say }) {
     act({ do: "step", step: step.id, done: !step.done });
   }
 
-  return { draw, pick, refuse };
+  return { draw, pick, refuse: (i) => answer(i, "refused") };
 }

@@ -27,7 +27,7 @@ export function promptSlot({ find, overlay, latest, room, stale, act, announce, 
       const entry = history.find((each) => each.id === shown.id);
       // A prompt that is being read stays, unless an urgent one comes. The caller's words in it go at once: they may have
       // been taken back.
-      if ((hovered || focused) && !entry?.how && prompt?.tier !== "urgent" && !ended && !stale() && latest("health")?.state !== "paused") {
+      if ((hovered || focused) && !entry?.how && prompt?.tier !== "urgent" && !ended && !stale() && !["paused", "no-consent"].includes(latest("health")?.state)) {
         holdingSince ||= performance.now();
         if (performance.now() - holdingSince < HOLD_MS) return dropWhy();
       }
@@ -58,6 +58,7 @@ export function promptSlot({ find, overlay, latest, room, stale, act, announce, 
     if (!call || call.state === "waiting") return "The next call will appear here.";
     if (call.state === "ended") return "";
     if (health === "paused") return "Paused. Nothing is heard or kept.";
+    if (health === "no-consent") return "No consent. Nothing is heard or kept.";
     if (health === "lost" || health === "untranscribed") return "Nothing can be heard right now, so no prompts come. Press H for help.";
     if ((latest("level")?.level ?? "calm") === "calm") return "Nothing to do. Just listen.";
     const step = latest("steps")?.steps.find((each) => each.current && !each.done);

@@ -4,7 +4,7 @@ import { tellActivity } from "./activity.js";
 import { request, recordUrl, dayAndTime } from "./api.js";
 import { record, titleOf } from "./record.js";
 import { drawSide } from "./side.js";
-import { chip, keepClicks, clock, find, h, onKeys, plural, readable, put, replaceKeepingFocus, write } from "./shared.js";
+import { chip, keepClicks, clock, find, h, nameInAddress, onKeys, plural, readable, put, replaceKeepingFocus, write } from "./shared.js";
 
 const SIGNALS = [ // of the caller and the conversation; then the agent's steps and wrong moves
   "swearing", "derogatory", "influence_claim", "supervisor_demand", "cancel_threat", "legal_threat", "regulator_threat", "press_threat", "review_threat",
@@ -272,7 +272,7 @@ find("more").addEventListener("click", () => search(true));
 find("table").addEventListener("click", exportTable);
 addEventListener("popstate", () => { const id = recordInUrl(); if (id) show(id, false); });
 function recordInUrl() {
-  return decodeURIComponent(location.pathname.split("/")[2] ?? "");
+  return nameInAddress();
 }
 
 const direct = recordInUrl();

@@ -20,6 +20,16 @@ export const h = (tag, props, ...kids) => fill(document.createElement(tag), prop
 export const s = (tag, props, ...kids) => fill(document.createElementNS(SVG, tag), props, kids);
 export const find = (id) => document.getElementById(id);
 
+// The name in the page's address, /agent/NAME or /review/RECORD; what is no encoded text stands for itself.
+export function nameInAddress() {
+  const written = location.pathname.split("/")[2] ?? "";
+  try {
+    return decodeURIComponent(written);
+  } catch {
+    return written;
+  }
+}
+
 // Writes only what has changed: an untouched node keeps focus, hover and selection, and costs no layout.
 export function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
