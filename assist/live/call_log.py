@@ -77,7 +77,7 @@ class CallLog:
             session.pauses.restore(stored.paused_ms, stored.paused_by)
             self.pauses.restore(stored.paused_ms, stored.paused_by)
         self._stored = bool(self.store.raw_events(self.call))  # also without a stored gate
-        self._log_paused = self._stored and self._paused_ms is not None
+        self._log_paused = self._stored and self.pauses.since_ms is not None
         self.gate = session.gate
 
     def write(self, number: int, event: Event) -> Future[None] | None:
