@@ -56,7 +56,7 @@ def test_a_call_that_was_cut_short_goes_on_where_its_log_left_off(tmp_path):
         one = service(tmp_path)
         assert one.open() == [call]
         before = [event for _, event in one.store.events(call)]
-        same, task = one.resume(call, Sound(60))
+        same, task = await one.resume(call, Sound(60))
         assert same == call
         live = one.calls[call]
         assert live.session.escalation.level.value == before_level(before)
@@ -96,7 +96,7 @@ def test_a_call_that_was_paused_when_it_was_cut_short_is_still_paused(tmp_path):
     async def run():
         one = service(tmp_path)
         one.open()
-        _, task = one.resume(call, Sound(20))
+        _, task = await one.resume(call, Sound(20))
         assert one.calls[call].session.paused_since is not None
         await task
         words = [event for _, event in one.store.events(call) if isinstance(event, Utterance) and event.words]
@@ -136,7 +136,7 @@ def test_alerts_of_a_call_that_was_cut_short_go_on_and_nobody_is_shown_who_read_
         one.open()
         actions, hub = PageActions(one), one.hub
         actions.presence(TOM, "board", True)
-        _, task = one.resume(call, QuietLine(), now=datetime.now(UTC) - timedelta(hours=1))
+        _, task = await one.resume(call, QuietLine(), now=datetime.now(UTC) - timedelta(hours=1))
         await asyncio.sleep(0)
         a1, a2 = (hub.latest("board", f"alert/{call}-{name}") for name in ("a1", "a2"))
         assert (a1.state, a1.to, a2.state, a2.by) == ("raised", "Tom", "claimed", "Maria")
@@ -189,7 +189,7 @@ def test_who_is_at_a_board_when_a_call_goes_on_is_told_to_its_agent_and_noted(re
             await asyncio.gather(task, return_exceptions=True)
         await asks_in_vain(TOM)
         await reads(TOM, on=False)
-        _, task = one.resume(call, QuietLine())
+        _, task = await one.resume(call, QuietLine())
         await asyncio.sleep(0)
         assert reading() == "Maria is reading along"
         await reads(MARIA, on=False)
@@ -219,12 +219,12 @@ def test_only_a_call_that_was_cut_short_a_moment_ago_goes_on(tmp_path):
             (call, later, "resume-late"),
         ):
             with pytest.raises(AssistError) as error:
-                one.resume(asked, Sound(1), now=now)
+                await one.resume(asked, Sound(1), now=now)
             assert error.value.code == code
         ended, task = one.start(Sound(1))
         await task
         with pytest.raises(AssistError) as error:
-            one.resume(ended, Sound(1))
+            await one.resume(ended, Sound(1))
         assert error.value.code == "resume-not-cut-short"
         await one.close()
 
@@ -237,7 +237,7 @@ def test_a_clock_that_was_set_back_gives_no_negative_time(tmp_path):
     async def run():
         one = service(tmp_path)
         one.open()
-        _, task = one.resume(call, Sound(10), now=datetime.now(UTC) - timedelta(hours=1))
+        _, task = await one.resume(call, Sound(10), now=datetime.now(UTC) - timedelta(hours=1))
         await task
         events = [event for _, event in one.store.events(call)]
         times = [getattr(event, "at_ms", getattr(event, "start_ms", 0)) for event in events]
@@ -258,7 +258,7 @@ async def gone_on(stage, tmp_path):
         shutil.copytree(tmp_path / "a", tmp_path / "b")
     await stage.end()
     await stage.close()
-    return taken_up(tmp_path / "b", stage.call, auto_pause=False)
+    return await taken_up(tmp_path / "b", stage.call, auto_pause=False)
 
 
 def act(stage, what, target="", detail="", who=DANA):
@@ -346,7 +346,7 @@ def test_consent_refused_erases_a_call_that_was_cut_short_with_nothing_but_its_b
         store.begin(call, started.started_at, "Dana")
         store.append(call, 1, started).result()
         store.close()
-        stage = taken_up(tmp_path, call, consent="granted", auto_pause=False)
+        stage = await taken_up(tmp_path, call, consent="granted", auto_pause=False)
         act(stage, "consent", detail="refused")
         await stage.end()
         await stage.written()
@@ -473,7 +473,7 @@ def test_the_cards_of_a_call_that_goes_on_are_counted_once_on_the_board(restarte
             stage.task.cancel()
             await asyncio.wait([stage.task])
             stage.source = Source()
-            _, stage.task = stage.service.resume(stage.call, stage.source)
+            _, stage.task = await stage.service.resume(stage.call, stage.source)
         await quiet(stage, 1)
         assert counted() == (1, 1, True)
         await stage.hear(said("I will leave a one star review, this is useless", stage.source.end_ms), ms=5_000)
@@ -496,7 +496,7 @@ def test_a_call_that_goes_on_after_its_sound_had_stopped_is_shown_as_heard_again
         told = [event for _, event in stage.service.store.events(stage.call) if isinstance(event, Trouble)]
         assert [(event.code, event.cleared) for event in told][-1] == ("audio-stalled", False)
         stage.source = Source()
-        _, stage.task = stage.service.resume(stage.call, stage.source)
+        _, stage.task = await stage.service.resume(stage.call, stage.source)
         await quiet(stage, 2)
         row = stage.service.hub.latest("board", f"row/{stage.call}")
         assert (stage.shown("health").state, stage.shown("health").text, row.health) == ("ok", "", "ok")
