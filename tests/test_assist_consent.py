@@ -606,7 +606,9 @@ def test_a_call_that_was_not_kept_goes_on_paused_as_it_was_and_is_still_not_kept
         service, ears = open_service(tmp_path)
         assert service.calls == {} and service.store.events(call) == []
         source, heard = Source(), []
-        _, task = await service.resume(call, source, agent="Dana", on_event=heard.append)
+        _, task = await service.resume(
+            call, source, agent="Dana", queue="refunds", caller="…0142", value="gold", on_event=heard.append
+        )
         stage = Stage(service, ears, source, call, task, heard)
         await stage.hear(said(f"my number {CANARY}", 0))
         await stage.written()
@@ -621,6 +623,10 @@ def test_a_call_that_was_not_kept_goes_on_paused_as_it_was_and_is_still_not_kept
         assert service.store.record(call) is None and service.store.gate(call).consent == "unknown"
         with pytest.raises(AssistError, match="no call"):
             await service.resume("20260101-000000-beef", Source())
+        started = stage.heard[0]
+        assert (started.queue, started.caller, started.value) == ("refunds", "…0142", "gold")
+        with pytest.raises(AssistError, match="was not cut short"):
+            await service.resume(call, Source(), agent="Dana")
         with pytest.raises(AssistError, match="began more than 12 h ago"):
             await service.resume(call, Source(), now=datetime.now(UTC) + timedelta(days=1))
         await service.close()

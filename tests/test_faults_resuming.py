@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -11,10 +12,10 @@ import pytest
 
 from assist.access.audit import open_audit
 from assist.errors import AssistError
-from assist.events import Action, AlertRaised, CallStarted, PromptShown, Recovery, StepTicked
+from assist.events import Action, AlertRaised, CallEnded, CallResumed, CallStarted, PromptShown, Recovery, StepTicked
 from assist.live.call_setup import new_call_id
 from assist.live.page_actions import PageActions
-from assist.live.resuming import RESUME_S
+from assist.live.resuming import RESUME_S, rebuild
 from assist.store.store import open_store
 from audio.events import Gap, Speaker, Trouble, Utterance
 from overlay import doing
@@ -204,6 +205,57 @@ def test_who_is_at_a_board_when_a_call_goes_on_is_told_to_its_agent_and_noted(re
 
     if restarted:
         interrupted_call(tmp_path)
+    asyncio.run(scene())
+
+
+def test_while_a_call_is_rebuilt_its_sound_is_taken_and_the_others_are_not_kept_waiting(tmp_path, monkeypatch):
+    async def scene():
+        loop, rebuilding, went_on, others_ran = asyncio.get_running_loop(), asyncio.Event(), threading.Event(), []
+
+        def slowly(session, events):
+            loop.call_soon_threadsafe(rebuilding.set)
+            others_ran.append(went_on.wait(2))
+            rebuild(session, events)
+
+        monkeypatch.setattr("assist.live.service.rebuild", slowly)
+        stage = await on_stage(tmp_path, consent="granted", meaning=False, auto_pause=False)
+        await quiet(stage, 1)
+        stage.task.cancel()
+        await asyncio.wait([stage.task])
+        source = Source()
+        resuming = asyncio.create_task(stage.service.resume(stage.call, source))
+        for _ in range(3):
+            source.play(1000)
+        source.stop()
+        await rebuilding.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert source._sound.empty() and stage.call in stage.service.live_calls
+        went_on.set()
+        _, task = await resuming
+        await task
+        assert others_ran == [True]
+        log = [event for _, event in stage.service.store.events(stage.call)]
+        [resumed] = [event for event in log if isinstance(event, CallResumed)]
+        assert resumed.versions == log[0].versions
+        assert isinstance(log[-1], CallEnded) and log[-1].at_ms == resumed.at_ms + 3_000
+        await stage.close()
+
+    asyncio.run(scene())
+
+
+def test_a_call_that_ends_before_its_sound_comes_again_has_its_whole_time_accounted_for(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path, consent="granted", meaning=False, auto_pause=False)
+        await quiet(stage, 2)
+        await stage.interrupt()
+        stage = await taken_up(tmp_path, stage.call, meaning=False, auto_pause=False)
+        await stage.end()
+        record = stage.service.store.record(stage.call)
+        assert record["duration_ms"] >= 2_000
+        assert sum(record["accounted_ms"].values()) == 2 * record["duration_ms"]
+        await stage.close()
+
     asyncio.run(scene())
 
 
