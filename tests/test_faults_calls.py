@@ -263,11 +263,11 @@ def test_time_in_which_the_program_itself_stands_still_is_no_silence(tmp_path, m
         live = stage.service.calls[stage.call]
         live.stalled_s, live.sound_timeout_s = 0.1, 0.2
         await stage.hear()
-        asyncio.get_running_loop().call_later(0.02, stage.source.play, 1000)
-        stage.ears.turn.clear()
-        asyncio.get_running_loop().call_soon(time.sleep, 0.3)
-        await stage.ears.turn.wait()
-        await stage.end()
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.02, stage.source.play, 1000)
+        loop.call_later(0.02, stage.source.stop)
+        loop.call_soon(time.sleep, 0.3)
+        await stage.task
         assert stage.service.store.record(stage.call)["ended"] == "end-of-recording"
         assert not [event for event in stage.heard if isinstance(event, Trouble)]
         await stage.close()
