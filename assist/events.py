@@ -282,6 +282,14 @@ class CallEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class CallResumed:
+    """A call that was interrupted goes on, with these versions (as in CallStarted)."""
+
+    at_ms: int
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class TranscribedLate:
     """What had been untranscribed when the call ended was transcribed after it: what follows in the log is of that.
 
@@ -325,6 +333,7 @@ Event = (
     | AlertMoved
     | ConsentSet
     | CallEnded
+    | CallResumed
     | TranscribedLate
 )
 

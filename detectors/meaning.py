@@ -136,6 +136,8 @@ class MeaningDetector:
 
     name = "phrases"
     """As the rules alone are named: leaving out the detector of words leaves out both."""
+    memory_ms = 120_000
+    """What was said earlier makes no difference."""
 
     def __init__(self, phrases: PhraseDetector, model: SentenceModel) -> None:
         self.version = phrases.version

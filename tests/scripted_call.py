@@ -138,11 +138,11 @@ async def on_stage(data, *, start=None, **settings):
     return Stage(service, ears, source, call, task, heard)
 
 
-def taken_up(data, call, **settings):
+async def taken_up(data, call, **settings):
     """An interrupted call, resumed by another program."""
     service, ears = open_service(data, **settings)
     source, heard = Source(), []
-    _, task = service.resume(call, source, on_event=heard.append)
+    _, task = await service.resume(call, source, on_event=heard.append)
     return Stage(service, ears, source, call, task, heard)
 
 

@@ -347,6 +347,7 @@ def test_what_an_agent_writes_of_a_call_does_not_command_the_terminal_of_whoever
     [record] = made_records(1)
     call = record["call"]
     record |= {"level_reached": "escalated", "started_at": datetime.now().astimezone().isoformat(timespec="seconds")}
+    made.begin(call, record["started_at"], record["agent"])
     made.finish(call, "ended", record).result()
     words = "\x1b]0;owned\x07\x9b2J\u202esolved"
     for kind in ("outcome", "root-cause"):

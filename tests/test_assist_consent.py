@@ -130,7 +130,7 @@ def test_a_call_that_goes_on_is_at_the_level_at_which_it_was_though_its_words_ca
         return stage.call, since
 
     async def second(call, since):
-        stage = taken_up(tmp_path, call)
+        stage = await taken_up(tmp_path, call)
         service, heard = stage.service, stage.heard
         assert (service.calls[call].session.escalation.level, stage.shown("level").level) == ("escalated", "escalated")
         assert (stage.shown("clock").running, stage.shown("clock").started_at_ms) == (True, since)
@@ -207,7 +207,7 @@ def test_alerts_from_before_consent_are_still_open_when_the_call_goes_on(tmp_pat
         return stage.call
 
     async def second(call):
-        stage = taken_up(tmp_path, call, auto_pause=False)
+        stage = await taken_up(tmp_path, call, auto_pause=False)
         await stage.hear(ms=2_000)
         opened = {name: (kind, state) for name, (kind, state, _, _) in boarded(stage).items()}
         assert opened == {"a1": ("escalated", "raised"), "a2": ("help", "raised"), "a3": ("ask", "raised")}
@@ -502,7 +502,7 @@ def test_only_a_pause_that_began_by_itself_ends_by_itself_after_the_program_died
         return stage.call
 
     async def second(call):
-        stage = taken_up(tmp_path, call, auto_pause_s=10)
+        stage = await taken_up(tmp_path, call, auto_pause_s=10)
         session = stage.service.calls[call].session
         await stage.hear(ms=9_000)
         assert session.suspended
@@ -667,7 +667,9 @@ def test_a_call_that_was_not_kept_goes_on_paused_as_it_was_and_is_still_not_kept
         service, ears = open_service(tmp_path)
         assert service.calls == {} and service.store.events(call) == []
         source, heard = Source(), []
-        _, task = service.resume(call, source, agent="Dana", on_event=heard.append)
+        _, task = await service.resume(
+            call, source, agent="Dana", queue="refunds", caller="…0142", value="gold", on_event=heard.append
+        )
         stage = Stage(service, ears, source, call, task, heard)
         await stage.hear(said(f"my number {CANARY}", 0))
         await stage.written()
@@ -681,9 +683,13 @@ def test_a_call_that_was_not_kept_goes_on_paused_as_it_was_and_is_still_not_kept
         assert any(isinstance(event, Utterance) and AFTER in event.text for event in heard)
         assert service.store.record(call) is None and service.store.gate(call).consent == "unknown"
         with pytest.raises(AssistError, match="no call"):
-            service.resume("20260101-000000-beef", Source())
+            await service.resume("20260101-000000-beef", Source())
+        started = stage.heard[0]
+        assert (started.queue, started.caller, started.value) == ("refunds", "…0142", "gold")
+        with pytest.raises(AssistError, match="was not cut short"):
+            await service.resume(call, Source(), agent="Dana")
         with pytest.raises(AssistError, match="began more than 12 h ago"):
-            service.resume(call, Source(), now=datetime.now(UTC) + timedelta(days=1))
+            await service.resume(call, Source(), now=datetime.now(UTC) + timedelta(days=1))
         await service.close()
 
     asyncio.run(scene())

@@ -442,7 +442,7 @@ def test_what_comes_of_a_call_after_the_agents_next_one_has_begun_is_not_on_the_
 def test_a_replay_under_the_name_of_an_agent_who_is_in_a_call_leaves_them_their_page(tmp_path: Path) -> None:
     async def replayed(service: Service) -> tuple[str, asyncio.Task[str]]:
         asked = Joining(recording=tmp_path / "earlier.wav", agent="Dana")
-        begun = start_call(service, asked, QuietLine(), lambda event: None)
+        begun = await start_call(service, asked, QuietLine(), lambda event: None)
         await asyncio.sleep(0)
         return begun
 

@@ -401,6 +401,7 @@ def test_what_a_customer_had_is_known_after_a_restart_however_many_calls_came_af
         for call, days_ago, answer in [*calls, ("seen", 1, {"offered_ms": None})]:
             began = (now - timedelta(days=days_ago)).isoformat()
             uses = {"caller": "…0142", "plan": [credit | {"answer": ""} | answer]}
+            store.begin(call, began, "Dana")
             store.finish(call, "ended", record | uses | {"call": call, "started_at": began}).result()
         await stage.close()
         with closing(sqlite3.connect(tmp_path / "assist.db")) as database, database:

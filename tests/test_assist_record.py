@@ -4,6 +4,7 @@ from assist.events import (
     Action,
     AlertRaised,
     CallEnded,
+    CallResumed,
     CallStarted,
     FollowUpNoted,
     PlanOffered,
@@ -81,6 +82,8 @@ def test_the_record_is_what_the_log_comes_to():
     assert record.duration_ms == 30_000
     assert record.versions == {"rules": "r1"}
     assert IncidentRecord.model_validate_json(record.model_dump_json()) == record
+    resumed = [CallResumed(31_000, {"rules": "r1"}), CallResumed(32_000, {"rules": "r2"})]
+    assert fold([*CALL, *resumed]).versions == {"rules": "r1, then r2"}
 
 
 def test_sound_that_never_came_on_both_channels_is_told_once():

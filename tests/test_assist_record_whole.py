@@ -186,6 +186,7 @@ def test_every_change_of_a_log_changes_its_seal(events, data):
 def test_records_are_exported_one_many_and_by_day(store, tmp_path):
     for n, day in ((2, "2026-11-25"), (3, "2026-11-26")):
         body = fold(CALL).model_dump(mode="json") | {"call": f"k{n}", "started_at": f"{day}T23:30:00+00:00"}
+        store.begin(f"k{n}", body["started_at"], "Dana")
         store.finish(f"k{n}", "ended", body).result(10)
     from datetime import date
 
@@ -214,6 +215,7 @@ def test_an_export_of_many_holds_one_record_at_a_time_and_passes_over_one_that_i
     store, tmp_path, monkeypatch
 ):
     for body in made_records(20):
+        store.begin(body["call"], body["started_at"], body["agent"])
         store.finish(body["call"], "ended", body).result(10)
     monkeypatch.setattr(store, "records", lambda query: pytest.fail("read whole"))
     many = select_records(store, [], RecordQuery(limit=None))

@@ -200,9 +200,11 @@ def test_trends_show_no_team_beside_which_too_few_are_left(tmp_path):
 
     try:
         for n, body in enumerate(bodies):
+            store.begin(f"k{n}", began, body["agent"])
             store.finish(f"k{n}", "ended", body | {"call": f"k{n}", "team": "Sales", "started_at": began}).result(10)
         assert trends().weeks[-1].calls == 10
         alone = {"call": "k10", "agent": "Dana", "team": "Claims", "started_at": began}
+        store.begin("k10", began, "Dana")
         store.finish("k10", "ended", bodies[0] | alone).result(10)
         with pytest.raises(OverlayError, match="fewer than 5 others would follow"):
             trends()

@@ -186,6 +186,7 @@ def test_words_left_in_a_record_by_an_earlier_version_are_due(tmp_path):
     store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
     record = handed_over(store, heard=True)
     store.erase(["k1"])
+    store.begin("k1", record["started_at"], "dana")
     store.finish("k1", "ended", {**record, "transcript": []}).result(10)
     assert purge(store, KEEP, tmp_path, later(0)).words == ("k1",)
     assert not hits(tmp_path, CANARY)

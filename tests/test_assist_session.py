@@ -8,6 +8,7 @@ import soundfile
 from assist.coach.coach import AgentProfile, Coach
 from assist.coach.playbook import load_playbook
 from assist.events import (
+    SCREEN_ONLY,
     Action,
     AlertRaised,
     CallEnded,
@@ -22,6 +23,7 @@ from assist.events import (
     SignalRaised,
     SignalWithdrawn,
 )
+from assist.live.resuming import rebuild
 from assist.live.session import Session
 from assist.privacy.autopause import AutoPause
 from assist.privacy.consent import UTTERANCE_LEAD_MS, Consent, ConsentPolicy, Gate
@@ -34,7 +36,7 @@ from detectors.escalation import Escalation
 from detectors.factory import build_detectors
 from detectors.phrases import PhraseDetector
 from detectors.rulebook import load_rules
-from detectors.signals import LevelChange, Severity, Window
+from detectors.signals import Level, LevelChange, Severity, Window
 from detectors.silence import Silence
 from tests.heard import of, words
 
@@ -102,6 +104,27 @@ def test_a_correction_withdraws_the_signal_its_level_and_its_prompt():
     events = call.hear(said("I am going to call by nine", 6_000)) + call.hear(said("I want to eat your mango", 1_000))
     assert len(of(events, SignalWithdrawn)) >= 2
     assert call.escalation.level == "calm"
+
+
+def test_a_rebuilt_session_has_the_signals_of_its_log_and_looks_for_none_in_its_words():
+    live = session()
+    heard = [
+        saying("I will kill you", 1_000),
+        said("I will call you", 1_000),
+        said(CLAIM, 5_000),
+        said(DEMAND, 20_000),
+    ]
+    events = [*live.begin(), *(event for each in heard for event in live.hear(each))]
+    log = [event for event in events if not isinstance(event, SCREEN_ONLY)]
+    watching = Watching()
+    watching.memory_ms = 10_000
+    rebuilt = Session(STARTED, [watching], Escalation(), Coach(BOOK, agent=AgentProfile("Dana")))
+    rebuild(rebuilt, log)
+    assert len(live.escalation.contributions()) == 2
+    assert rebuilt.escalation.contributions() == live.escalation.contributions()
+    assert rebuilt.escalation.level is live.escalation.level is Level.ESCALATED
+    assert rebuilt.detectors == [watching]
+    assert {window.latest.id for window in watching.windows if window.latest is not None} == {"u20000"}
 
 
 def test_what_settles_as_a_note_takes_back_the_level_the_alert_and_the_prompt_of_the_cue():

@@ -277,7 +277,7 @@ from assist.store.store import open_store
 def step(connection):
     connection.exec_driver_sql("ALTER TABLE calls ADD COLUMN queue VARCHAR NOT NULL DEFAULT ''")
     os._exit(9)
-schema.MIGRATIONS, schema.SCHEMA_VERSION = (step,), 2
+schema.MIGRATIONS, schema.SCHEMA_VERSION = (*schema.MIGRATIONS, step), schema.SCHEMA_VERSION + 1
 open_store({url(tmp_path)!r})
 """
     assert subprocess.run([sys.executable, "-c", dies], timeout=60).returncode == 9
@@ -286,12 +286,12 @@ open_store({url(tmp_path)!r})
         connection.exec_driver_sql("ALTER TABLE calls ADD COLUMN queue VARCHAR NOT NULL DEFAULT ''")
         connection.exec_driver_sql("UPDATE calls SET queue = 'billing'")
 
-    monkeypatch.setattr(schema, "MIGRATIONS", (step,))
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, step))
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", after := schema.SCHEMA_VERSION + 1)
     open_store(url(tmp_path)).close()
     connection = sqlite3.connect(tmp_path / "assist.db")
     assert connection.execute("SELECT call, queue FROM calls").fetchall() == [("k1", "billing")]
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (after,)
     connection.close()
 
 
@@ -348,6 +348,15 @@ def test_a_record_replaces_the_one_before(tmp_path):
     store.close()
 
 
+def test_an_erased_call_gets_no_record_any_more(tmp_path):
+    store = open_store(url(tmp_path))
+    store.begin("k1", STARTED.started_at, "dana")
+    store.erase(["k1"])
+    store.finish("k1", "ended", RECORD).result(10)
+    assert store.record("k1") is None and not store.count(RecordQuery(words="engineer")) and not store.calls()
+    store.close()
+
+
 def test_records_are_found_by_what_is_asked(tmp_path):
     store = open_store(url(tmp_path))
     for n, (level, found_signal, words) in enumerate(
@@ -361,6 +370,7 @@ def test_records_are_found_by_what_is_asked(tmp_path):
             "signals": [{"id": found_signal}],
             "transcript": [{"text": words}],
         }
+        store.begin(f"k{n}", str(record["started_at"]), "dana")
         store.finish(f"k{n}", "ended", record).result(10)
 
     def found(**wanted):

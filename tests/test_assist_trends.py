@@ -122,6 +122,7 @@ def test_a_prompt_that_the_agent_marked_wrong_is_found_and_counted_until_a_revie
         for call in "ab":
             body = incident(call=call, started_at="2026-11-24T10:00:00+00:00")
             body["prompts"][2]["how"] = "wrong" if call == "a" else "used"
+            store.begin(call, body["started_at"], "Dana")
             store.finish(call, "ended", body).result()
         assert await wrong() == [("a", 1)]
         assert [await mark("p3", "wrong"), await mark("p1", "wrong")] == [1, 2]
@@ -186,6 +187,7 @@ def test_calls_that_end_or_go_while_the_list_is_read_move_none_of_the_others(ord
 
     def end(name: str, minute: int, level: str) -> None:
         began = f"2026-11-24T10:{minute:02}:00+00:00"
+        store.begin(name, began, "Dana")
         store.finish(name, "ended", incident(call=name, started_at=began, level_reached=level)).result()
 
     async def scene() -> None:
@@ -230,6 +232,7 @@ def test_the_last_day_is_the_last_24_hours_wherever_the_machine_stands(zone, tmp
     try:
         for hours in (23, 25):
             began = (datetime.now() - timedelta(hours=hours)).astimezone().isoformat(timespec="seconds")
+            store.begin(f"{hours} h ago", began, "Dana")
             store.finish(f"{hours} h ago", "ended", incident(call=f"{hours} h ago", started_at=began)).result()
         found = asyncio.run(Library(store).search(QUINN, Filters(days=1))).records
         assert [each.id for each in found] == ["23 h ago"]

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -29,6 +30,7 @@ from assist.store.rows import Hold, StoredGate
 from assist.store.sqlite import BACKUP_COPY
 from assist.store.store import open_reader, open_store
 from tests.fault_rig import Sound, service
+from tests.scripted_call import Source, on_stage
 from tests.test_assist_retention import purge
 
 ROOT = Path(__file__).parent.parent
@@ -186,7 +188,7 @@ def test_a_program_that_cannot_be_asked_is_named_and_one_that_hears_a_single_cal
             beside = store_of(settings)
             await asyncio.to_thread(lambda: beside.hold(Hold("k1", "legal", "case 7", "2026-01-01")).result())
             live, task = one.start(Sound())
-            with pytest.raises(AssistError, match="is live: hang up first"):
+            with pytest.raises(AssistError, match="is live, or ending just now: hang up first"):
                 await asyncio.to_thread(beside.erase, [live])
             one.calls[live].hang_up()
             await task
@@ -287,6 +289,53 @@ def test_what_an_erased_call_was_offered_is_forgotten_by_the_program_that_runs(d
             answer = await handle_write(one, ask.model_dump_json().encode())
             assert answer.get("code", "") == ("files-left" if left and goes == "by a command" else "")
         assert one.history.accepted_here() == ({"fee": (1, 1)} if goes == "words alone" else {})
+        await one.close()
+
+    asyncio.run(scene())
+
+
+def test_a_call_whose_record_is_being_written_is_neither_erased_nor_resumed_until_it_is_done(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path, consent="granted", meaning=False, auto_pause=False)
+        one, held, writing = stage.service, threading.Event(), asyncio.Event()
+        write, loop = one._write_record, asyncio.get_running_loop()
+
+        def slowly(call):
+            loop.call_soon_threadsafe(writing.set)
+            held.wait()
+            return write(call)
+
+        one._write_record = slowly
+        await stage.hear()
+        stage.task.cancel()
+        await writing.wait()
+        erase_it = Erase(calls=[stage.call]).model_dump_json().encode()
+        try:
+            assert (await handle_write(one, erase_it))["code"] == "call-live"
+            with pytest.raises(AssistError, match="try again in a moment"):
+                await one.resume(stage.call, Source())
+        finally:
+            held.set()
+        await asyncio.wait([stage.task])
+        assert one.hub.latest("board", f"row/{stage.call}") is None
+        assert await handle_write(one, erase_it) == {"written": True}
+        assert one.store.record(stage.call) is None and one._write_record(stage.call) is None
+        await one.close()
+
+    asyncio.run(scene())
+
+
+def test_no_page_keeps_a_call_whose_record_cannot_be_written(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path, consent="granted", meaning=False, auto_pause=False)
+        one = stage.service
+        await stage.hear()
+        one._write_record = lambda call: 1 / 0
+        stage.source.stop()
+        with pytest.raises(ZeroDivisionError):
+            await stage.task
+        assert one.live_calls == () and stage.shown("call").state == "ended"
+        assert one.hub.latest("board", f"row/{stage.call}") is None
         await one.close()
 
     asyncio.run(scene())

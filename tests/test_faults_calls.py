@@ -3,12 +3,12 @@
 import asyncio
 import gc
 import json
+import math
 import os
 import resource
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from math import inf
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from assist.errors import AssistError
 from assist.events import Action, CallStarted, ConsentSet
-from assist.live.joining import Joining, accept_calls, join_and_resume
+from assist.live.joining import Joining, accept_calls, join_and_resume, start_call
 from assist.live.writing import socket_path
 from assist.privacy.consent import Consent
 from assist.records.accounting import CATEGORIES, Ledger, time_totals
@@ -27,7 +27,7 @@ from audio.channels import GATED_MS, SILENT_MS, ChannelWatch
 from audio.events import Chunk, Gap, Speaker, Trouble, Utterance
 from audio.recording import open_recording
 from overlay.hub import Hub
-from tests.fault_rig import BOTH, SILENCE, Sound, service
+from tests.fault_rig import BOTH, SILENCE, Ears, Sound, service
 from tests.scripted_call import Source, on_stage, said
 
 STARTED = CallStarted(0, "k1", "Dana", "", "", "", "2026-11-26T10:00:00+00:00", "t", ("agent", "customer"), {})
@@ -256,6 +256,78 @@ def test_sound_that_stops_coming_is_told_and_at_last_given_up(tmp_path):
     assert record["ended"] == "interrupted"
 
 
+def test_time_in_which_the_program_itself_stands_still_is_no_silence(tmp_path, monkeypatch):
+    monkeypatch.setattr("assist.live.call.TURN_S", 0.01)
+
+    async def scene():
+        stage = await on_stage(tmp_path, consent="granted", meaning=False)
+        live = stage.service.calls[stage.call]
+        live.stalled_s, live.sound_timeout_s = 0.1, 0.2
+        await stage.hear()
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.02, stage.source.play, 1000)
+        loop.call_later(0.02, stage.source.stop)
+        loop.call_soon(time.sleep, 0.3)
+        await stage.task
+        assert stage.service.store.record(stage.call)["ended"] == "end-of-recording"
+        assert not [event for event in stage.heard if isinstance(event, Trouble)]
+        await stage.close()
+
+    asyncio.run(scene())
+
+
+class Waiting(Ears):
+    """Its last words are known when the program has gone on."""
+
+    def __init__(self, waited):
+        super().__init__()
+        self._loop, self._waited = asyncio.get_running_loop(), waited
+
+    def _wait(self):
+        went_on = threading.Event()
+        self._loop.call_soon_threadsafe(self._loop.run_in_executor, None, went_on.set)
+        self._waited.append(went_on.wait(2))
+        return []
+
+    def finish(self):
+        return self._wait()
+
+
+class InStep(Waiting):
+    """So are all others."""
+
+    def push(self, chunk):
+        return self._wait()
+
+
+def test_calls_that_wait_for_their_last_words_leave_the_pages_their_threads(tmp_path):
+    async def scene():
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        one, waited = service(tmp_path), []
+        one.hearing.listener = lambda *_, **__: Waiting(waited)
+        one.open()
+        await asyncio.gather(*(one.start(Sound(1))[1] for _ in range(2)))
+        await one.close()
+        assert waited == [True, True]
+
+    asyncio.run(scene())
+
+
+def test_a_replay_as_fast_as_it_is_heard_waits_for_its_words_in_a_server_too_and_lets_it_go_on(tmp_path):
+    async def scene():
+        one, waited, how = service(tmp_path), [], []
+        one.hearing.listener = lambda *_, **asked: how.append(asked["in_step"]) or InStep(waited)
+        one.open()
+        for speed in (1.0, math.inf):
+            asked = Joining(recording=tmp_path / "earlier.wav", speed=speed)
+            _, task = await start_call(one, asked, Sound(1), lambda event: None)
+            await task
+        await one.close()
+        assert how == [False, True] and waited[2:] == [True, True]
+
+    asyncio.run(scene())
+
+
 def chunks(seconds, agent, customer):
     """Ten a second; each side a function of the second -> RMS level."""
     rng = np.random.default_rng(3)
@@ -285,7 +357,7 @@ def test_an_idle_line_of_a_law_that_has_no_zero_is_a_dead_channel(tmp_path):
     watch = ChannelWatch()
 
     async def troubles():
-        source = open_recording(tmp_path / "call.wav", speed=inf)
+        source = open_recording(tmp_path / "call.wav", speed=math.inf)
         return [trouble async for chunk in source for trouble in watch.push(chunk)]
 
     told = asyncio.run(troubles())[0]

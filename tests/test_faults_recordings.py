@@ -86,7 +86,7 @@ def test_kill_9_loses_no_more_than_the_last_half_minute_of_sound_and_the_call_go
         assert frames > 10 and last_ms - DELAY_MS - 5_000 < frames * 1_000 <= last_ms
         began = datetime.fromisoformat(events[0].started_at)
         offset_ms = -(-last_ms // 1_000) * 1_000 + 7_000
-        _, task = one.resume(call, Talking(400), now=began + timedelta(milliseconds=offset_ms))
+        _, task = await one.resume(call, Talking(400), now=began + timedelta(milliseconds=offset_ms))
         await task
         await one.close()
         return offset_ms
@@ -113,7 +113,7 @@ def test_a_call_killed_while_paused_keeps_no_sound_until_somebody_lets_it_go_on(
         one.open()
         events = [event for _, event in one.store.events(call)]
         began = datetime.fromisoformat(events[0].started_at)
-        _, task = one.resume(call, Talking(600), now=began + timedelta(milliseconds=events[-1].at_ms + 1_000))
+        _, task = await one.resume(call, Talking(600), now=began + timedelta(milliseconds=events[-1].at_ms + 1_000))
         assert one.calls[call].session.suspended
         await task
         await one.close()

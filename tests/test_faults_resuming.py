@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import threading
 import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -12,10 +13,10 @@ import pytest
 
 from assist.access.audit import open_audit
 from assist.errors import AssistError
-from assist.events import Action, AlertRaised, CallStarted, PromptShown, Recovery, StepTicked
+from assist.events import Action, AlertRaised, CallEnded, CallResumed, CallStarted, PromptShown, Recovery, StepTicked
 from assist.live.call_setup import new_call_id, started_at_of
 from assist.live.page_actions import PageActions
-from assist.live.resuming import RESUME_S
+from assist.live.resuming import RESUME_S, rebuild
 from assist.store.store import open_store
 from audio.events import Gap, Speaker, Trouble, Utterance
 from overlay import doing
@@ -57,7 +58,7 @@ def test_a_call_that_was_cut_short_goes_on_where_its_log_left_off(tmp_path):
         one = service(tmp_path)
         assert one.open() == [call]
         before = [event for _, event in one.store.events(call)]
-        same, task = one.resume(call, Sound(60))
+        same, task = await one.resume(call, Sound(60))
         assert same == call
         live = one.calls[call]
         assert live.session.escalation.level.value == before_level(before)
@@ -97,7 +98,7 @@ def test_a_call_that_was_paused_when_it_was_cut_short_is_still_paused(tmp_path):
     async def run():
         one = service(tmp_path)
         one.open()
-        _, task = one.resume(call, Sound(20))
+        _, task = await one.resume(call, Sound(20))
         assert one.calls[call].session.paused_since is not None
         await task
         words = [event for _, event in one.store.events(call) if isinstance(event, Utterance) and event.words]
@@ -137,7 +138,7 @@ def test_alerts_of_a_call_that_was_cut_short_go_on_and_nobody_is_shown_who_read_
         one.open()
         actions, hub = PageActions(one), one.hub
         actions.presence(TOM, "board", True)
-        _, task = one.resume(call, QuietLine(), now=datetime.now(UTC) - timedelta(hours=1))
+        _, task = await one.resume(call, QuietLine(), now=datetime.now(UTC) - timedelta(hours=1))
         await asyncio.sleep(0)
         a1, a2 = (hub.latest("board", f"alert/{call}-{name}") for name in ("a1", "a2"))
         assert (a1.state, a1.to, a2.state, a2.by) == ("raised", "Tom", "claimed", "Maria")
@@ -190,7 +191,7 @@ def test_who_is_at_a_board_when_a_call_goes_on_is_told_to_its_agent_and_noted(re
             await asyncio.gather(task, return_exceptions=True)
         await asks_in_vain(TOM)
         await reads(TOM, on=False)
-        _, task = one.resume(call, QuietLine())
+        _, task = await one.resume(call, QuietLine())
         await asyncio.sleep(0)
         assert reading() == "Maria is reading along"
         await reads(MARIA, on=False)
@@ -208,6 +209,57 @@ def test_who_is_at_a_board_when_a_call_goes_on_is_told_to_its_agent_and_noted(re
     asyncio.run(scene())
 
 
+def test_while_a_call_is_rebuilt_its_sound_is_taken_and_the_others_are_not_kept_waiting(tmp_path, monkeypatch):
+    async def scene():
+        loop, rebuilding, went_on, others_ran = asyncio.get_running_loop(), asyncio.Event(), threading.Event(), []
+
+        def slowly(session, events):
+            loop.call_soon_threadsafe(rebuilding.set)
+            others_ran.append(went_on.wait(2))
+            rebuild(session, events)
+
+        monkeypatch.setattr("assist.live.service.rebuild", slowly)
+        stage = await on_stage(tmp_path, consent="granted", meaning=False, auto_pause=False)
+        await quiet(stage, 1)
+        stage.task.cancel()
+        await asyncio.wait([stage.task])
+        source = Source()
+        resuming = asyncio.create_task(stage.service.resume(stage.call, source))
+        for _ in range(3):
+            source.play(1000)
+        source.stop()
+        await rebuilding.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert source._sound.empty() and stage.call in stage.service.live_calls
+        went_on.set()
+        _, task = await resuming
+        await task
+        assert others_ran == [True]
+        log = [event for _, event in stage.service.store.events(stage.call)]
+        [resumed] = [event for event in log if isinstance(event, CallResumed)]
+        assert resumed.versions == log[0].versions
+        assert isinstance(log[-1], CallEnded) and log[-1].at_ms == resumed.at_ms + 3_000
+        await stage.close()
+
+    asyncio.run(scene())
+
+
+def test_a_call_that_ends_before_its_sound_comes_again_has_its_whole_time_accounted_for(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path, consent="granted", meaning=False, auto_pause=False)
+        await quiet(stage, 2)
+        await stage.interrupt()
+        stage = await taken_up(tmp_path, stage.call, meaning=False, auto_pause=False)
+        await stage.end()
+        record = stage.service.store.record(stage.call)
+        assert record["duration_ms"] >= 2_000
+        assert sum(record["accounted_ms"].values()) == 2 * record["duration_ms"]
+        await stage.close()
+
+    asyncio.run(scene())
+
+
 def test_only_a_call_that_was_cut_short_a_moment_ago_goes_on(tmp_path):
     call = interrupted_call(tmp_path)
 
@@ -220,12 +272,12 @@ def test_only_a_call_that_was_cut_short_a_moment_ago_goes_on(tmp_path):
             (call, later, "resume-late"),
         ):
             with pytest.raises(AssistError) as error:
-                one.resume(asked, Sound(1), now=now)
+                await one.resume(asked, Sound(1), now=now)
             assert error.value.code == code
         ended, task = one.start(Sound(1))
         await task
         with pytest.raises(AssistError) as error:
-            one.resume(ended, Sound(1))
+            await one.resume(ended, Sound(1))
         assert error.value.code == "resume-not-cut-short"
         await one.close()
 
@@ -238,7 +290,7 @@ def test_a_clock_that_was_set_back_gives_no_negative_time(tmp_path):
     async def run():
         one = service(tmp_path)
         one.open()
-        _, task = one.resume(call, Sound(10), now=datetime.now(UTC) - timedelta(hours=1))
+        _, task = await one.resume(call, Sound(10), now=datetime.now(UTC) - timedelta(hours=1))
         await task
         events = [event for _, event in one.store.events(call)]
         times = [getattr(event, "at_ms", getattr(event, "start_ms", 0)) for event in events]
@@ -259,7 +311,7 @@ async def gone_on(stage, tmp_path):
         shutil.copytree(tmp_path / "a", tmp_path / "b")
     await stage.end()
     await stage.close()
-    return taken_up(tmp_path / "b", stage.call, auto_pause=False)
+    return await taken_up(tmp_path / "b", stage.call, auto_pause=False)
 
 
 def act(stage, what, target="", detail="", who=DANA):
@@ -347,7 +399,7 @@ def test_consent_refused_erases_a_call_that_was_cut_short_with_nothing_but_its_b
         store.begin(call, started.started_at, "Dana")
         store.append(call, 1, started).result()
         store.close()
-        stage = taken_up(tmp_path, call, consent="granted", auto_pause=False)
+        stage = await taken_up(tmp_path, call, consent="granted", auto_pause=False)
         act(stage, "consent", detail="refused")
         await stage.end()
         await stage.written()
@@ -474,7 +526,7 @@ def test_the_cards_of_a_call_that_goes_on_are_counted_once_on_the_board(restarte
             stage.task.cancel()
             await asyncio.wait([stage.task])
             stage.source = Source()
-            _, stage.task = stage.service.resume(stage.call, stage.source)
+            _, stage.task = await stage.service.resume(stage.call, stage.source)
         await quiet(stage, 1)
         assert counted() == (1, 1, True)
         await stage.hear(said("I will leave a one star review, this is useless", stage.source.end_ms), ms=5_000)
@@ -497,7 +549,7 @@ def test_a_call_that_goes_on_after_its_sound_had_stopped_is_shown_as_heard_again
         told = [event for _, event in stage.service.store.events(stage.call) if isinstance(event, Trouble)]
         assert [(event.code, event.cleared) for event in told][-1] == ("audio-stalled", False)
         stage.source = Source()
-        _, stage.task = stage.service.resume(stage.call, stage.source)
+        _, stage.task = await stage.service.resume(stage.call, stage.source)
         await quiet(stage, 2)
         row = stage.service.hub.latest("board", f"row/{stage.call}")
         assert (stage.shown("health").state, stage.shown("health").text, row.health) == ("ok", "", "ok")

@@ -157,6 +157,7 @@ from assist.store.store import open_store
 from tests.made_records import made_records
 store = open_store(sys.argv[1])
 for record in made_records(250):
+    store.begin(record["call"], record["started_at"], record["agent"])
     store.finish(record["call"], "ended", record)
 store.erase([f"k{n:06}" for n in range(125)]).result()
 assert len(store.records(RecordQuery(worst_first=True, limit=None))) == 125

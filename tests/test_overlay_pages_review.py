@@ -408,6 +408,7 @@ def test_of_more_calls_than_are_listed_none_is_passed_over_and_all_are_exported(
     store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
     calls = []
     for record in made_records(420):
+        store.begin(record["call"], record["started_at"], record["agent"])
         store.finish(record["call"], "ended", record)
         calls.append(record["call"])
     store.flush().result(30)
@@ -436,6 +437,7 @@ def test_a_call_that_is_chosen_while_the_next_ones_are_asked_for_stays_open(tmp_
 
     store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
     for record in made_records(60):
+        store.begin(record["call"], record["started_at"], record["agent"])
         store.finish(record["call"], "ended", record)
     store.flush().result(30)
     try:
@@ -465,6 +467,7 @@ def test_no_further_page_follows_a_list_that_is_searched_anew(tmp_path: Path) ->
     records = list(made_records(60))
     calm = sum(record["level_reached"] == "calm" for record in records)
     for record in records:
+        store.begin(record["call"], record["started_at"], record["agent"])
         store.finish(record["call"], "ended", record)
     store.flush().result(30)
     try:

@@ -85,6 +85,7 @@ def measure_search(records: int) -> SearchFigures:
         chance = random.Random(1)
         for n in track(range(records), "making records", transient=True):
             record = fold(_events(n, chance)).model_dump(mode="json")
+            store.begin(record["call"], record["started_at"], record["agent"])
             receipt = store.finish(record["call"], "ended", record)
             for review in _reviews(chance):
                 store.review(record["call"], review)

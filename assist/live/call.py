@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
-from assist.events import SCREEN_ONLY, Action, AlertMoved, Event
+from assist.events import SCREEN_ONLY, Action, AlertMoved, CallResumed, Event
 from assist.live.resuming import shifted
 from assist.live.session import Session
 from assist.privacy.recorder import CallRecorder
@@ -23,6 +25,8 @@ STALLED_S = 3.0
 """People are told when no sound has come for so long ..."""
 SOUND_TIMEOUT_S = 30.0
 """... and the call is ended as interrupted after so long."""
+TURN_S = 0.5
+"""Silence is counted in turns of at most so long: while the program itself stands still, no source can deliver."""
 
 
 class CallListener(Protocol):
@@ -59,6 +63,8 @@ class LiveCall:
     """Log number of the next event; above 0 for a call that is resumed."""
     offset_ms: int = 0
     """Call time in ms at which this run's sound begins; above 0 for a call that is resumed."""
+    in_step: bool = False
+    """The listener waits for each decode (audio/listener.py); a thread waits with it."""
     stalled_s: float = STALLED_S
     sound_timeout_s: float = SOUND_TIMEOUT_S
     interruptions: int = 0
@@ -71,11 +77,18 @@ class LiveCall:
     """(from, to) in ms of call time: paused, or without the consent to transcribe and store."""
     _watch: ChannelWatch = field(default_factory=ChannelWatch)
     _is_stalled: bool = False
-    _end_ms: int = 0
+    _end_ms: int = field(init=False)
+    """The end of the sound processed."""
     _next_pulse_ms: int = 0
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _hang_up: bool = False
-    _ended: bool = False
+    end_reason: str = ""
+    """As in CallEnded; empty while the call is live."""
+    _blocking: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="listening"))
+    """Waits for decodes: of calls that end together, each in a thread of its own, and the pages keep theirs."""
+
+    def __post_init__(self) -> None:
+        self._end_ms = self.offset_ms
 
     def wake(self) -> None:
         """There are words to poll for. Call it on the event loop (`loop.call_soon_threadsafe(call.wake)`)."""
@@ -83,7 +96,7 @@ class LiveCall:
 
     def act(self, action: Action) -> None:
         """A person did something; ignored once the call has ended, and where it would end another's pause."""
-        if not self._ended and (action.what != "resume" or self.session.pauses.may_end(action.who)):
+        if not self.end_reason and (action.what != "resume" or self.session.pauses.may_end(action.who)):
             self._emit_start()
             self._emit(self.session.act(action))
             if action.what == "hang-up":
@@ -91,7 +104,7 @@ class LiveCall:
 
     def report_trouble(self, trouble: Trouble) -> None:
         """Publish a problem from outside the sound (the store, a page); ignored once the call has ended."""
-        if not self._ended:
+        if not self.end_reason:
             self._emit_start()
             self._emit([trouble])
 
@@ -99,9 +112,13 @@ class LiveCall:
         """Publish a stretch that was not listened to, in call time."""
         self._emit([gap])
 
+    def report_resumed(self, versions: dict[str, str]) -> None:
+        """Publish that the call goes on with these versions."""
+        self._emit([CallResumed(self.offset_ms, versions)])
+
     def alert_moved(self, make: Callable[[int], AlertMoved]) -> None:
         """Publish a change of an alert of this call; `make` is given the call time in ms."""
-        if not self._ended:
+        if not self.end_reason:
             self._emit_start()
             self._emit([make(self.session.now_ms)])
 
@@ -133,12 +150,13 @@ class LiveCall:
                 with contextlib.suppress(Exception):
                     await sound.aclose()
             self.session.sound_ended()
-            for heard in await asyncio.to_thread(lambda: list(listener.finish())):
+            for heard in await self._in_thread(listener.finish):
                 self._judge(heard)
+            self._blocking.shutdown(wait=False)
             if self.recorder is not None:
                 self._emit(await self.recorder.finish())
             self._emit(self.session.end(self.session.now_ms, reason, self.ledger.totals(self._end_ms)))
-            self._ended = True
+            self.end_reason = reason
 
     def _emit_start(self) -> None:
         """Publish the first events of the call, also where something happens before it is run."""
@@ -150,11 +168,12 @@ class LiveCall:
         next_item: asyncio.Task[Chunk | Gap | Trouble] = asyncio.ensure_future(anext(sound))  # type: ignore[call-overload]
         wake_up = asyncio.ensure_future(self._wake.wait())
         try:
-            last = clock()
+            silent_s = 0.0
             while not self._hang_up:
-                limit = (self.sound_timeout_s if self._is_stalled else self.stalled_s) - (clock() - last)
-                await asyncio.wait({next_item, wake_up}, timeout=max(0.0, limit), return_when=asyncio.FIRST_COMPLETED)
-                silent_s = 0.0 if next_item.done() else clock() - last
+                limit = (self.sound_timeout_s if self._is_stalled else self.stalled_s) - silent_s
+                since, turn_s = clock(), min(max(0.0, limit), TURN_S)
+                await asyncio.wait({next_item, wake_up}, timeout=turn_s, return_when=asyncio.FIRST_COMPLETED)
+                silent_s = 0.0 if next_item.done() else silent_s + min(clock() - since, TURN_S)
                 if silent_s >= self.sound_timeout_s:
                     return "interrupted"
                 self._emit(self._stall_changed(silent_s >= self.stalled_s))
@@ -169,8 +188,7 @@ class LiveCall:
                     except StopAsyncIteration:
                         return "end-of-recording"
                     next_item = asyncio.ensure_future(anext(sound))  # type: ignore[call-overload]
-                    self._process(item, listener)
-                    last = clock()
+                    await self._process(item, listener)
             return "hang-up"
         finally:
             for task in (next_item, wake_up):
@@ -178,7 +196,10 @@ class LiveCall:
                 with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration, Exception):
                     await task
 
-    def _process(self, item: Chunk | Gap | Trouble, listener: CallListener) -> None:
+    async def _in_thread(self, listen: Callable[[], Iterable[Heard]]) -> list[Heard]:
+        return await asyncio.get_running_loop().run_in_executor(self._blocking, lambda: list(listen()))
+
+    async def _process(self, item: Chunk | Gap | Trouble, listener: CallListener) -> None:
         if not isinstance(item, Chunk):
             self._judge(item)
             return
@@ -193,7 +214,8 @@ class LiveCall:
             self._emit(
                 self.recorder.push(item, self.offset_ms, self.session.gate.consent, suspended=self.session.suspended)
             )
-        for heard in listener.push(item):
+        push = partial(listener.push, item)
+        for heard in await self._in_thread(push) if self.in_step else push():
             self._judge(heard)
         self._end_ms = item.end_ms + self.offset_ms
         self._emit(self.session.tick(self._end_ms))

@@ -108,6 +108,10 @@ class CallLog:
                 self._scrub_utterance(event)
         return None
 
+    def end(self) -> Future[None]:
+        """The call is over and nothing of it is kept: it cannot be resumed."""
+        return self._set_gate(ended=True)
+
     def _scrub_utterance(self, said: Utterance) -> None:
         """Take back what is stored about a hypothesis whose words a pause has withdrawn."""
         if self.pauses.taker(said.start_ms, said.end_ms) is None:
@@ -206,7 +210,7 @@ class CallLog:
         self._recent = deque((each for each in self._recent if each[0] not in numbers), maxlen=MAX_RECENT)
         return self.store.erase_events(self.call, sorted(numbers))
 
-    def _set_gate(self) -> Future[None]:
+    def _set_gate(self, *, ended: bool = False) -> Future[None]:
         gate = StoredGate(
             self.gate.policy,
             self.gate.consent,
@@ -214,6 +218,7 @@ class CallLog:
             self.pauses.since_ms,
             self.pauses.by,
             stamp(),
+            ended,
         )
         return self.store.set_gate(self.call, gate)
 

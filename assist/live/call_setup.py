@@ -103,15 +103,19 @@ class CallSetup:
             started_at=began.isoformat(timespec="seconds"),
             source=source.name,
             speakers=tuple(source.speakers),
-            versions={
-                "assist": version("call-assist"),
-                "playbook": self.playbooks.book.version,
-                "rules": self.rulebook.version,
-                "recogniser": hearing.name,
-                "model": hearing.version[:24],
-            },
+            versions=self.versions(hearing),
             value=value,
         )
+
+    def versions(self, hearing: Hearing) -> dict[str, str]:
+        """What a call that begins or goes on now is heard and judged with."""
+        return {
+            "assist": version("call-assist"),
+            "playbook": self.playbooks.book.version,
+            "rules": self.rulebook.version,
+            "recogniser": hearing.name,
+            "model": hearing.version[:24],
+        }
 
     def new_session(self, started: CallStarted) -> Session:
         """A session for the call that begins so, with the playbook as last read."""

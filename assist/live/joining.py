@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -86,8 +87,8 @@ class Joining(BaseModel):
         return open_devices(agent=self.microphone, customer=self.far_end)
 
 
-def start_call(
-    service: Service, request: Joining, source: CallSource, on_event: Callable[[Event], None], *, in_step: bool = False
+async def start_call(
+    service: Service, request: Joining, source: CallSource, on_event: Callable[[Event], None]
 ) -> tuple[str, asyncio.Task[str]]:
     """Start or resume the requested call; returns its id, and the task that ends when its record is written.
 
@@ -95,7 +96,15 @@ def start_call(
         AssistError: as `Service.start` and `Service.resume`.
     """
     if request.resume is not None:
-        return service.resume(request.resume, source, agent=request.agent, on_event=on_event)
+        return await service.resume(
+            request.resume,
+            source,
+            agent=request.agent,
+            queue=request.queue,
+            caller=request.caller,
+            value=request.value,
+            on_event=on_event,
+        )
     return service.start(
         source,
         agent=request.agent,
@@ -104,7 +113,7 @@ def start_call(
         value=request.value,
         consent=request.initial_consent,
         consent_by=request.consent_by,
-        in_step=in_step,
+        in_step=math.isinf(request.speed),
         replay=request.recording is not None,
         on_event=on_event,
     )
@@ -257,7 +266,7 @@ async def _serve_connection(
         elif joins:
             request = Joining.model_validate_json(line)
             loop = asyncio.get_running_loop()
-            call, task = start_call(
+            call, task = await start_call(
                 service, request, await loop.run_in_executor(_source_threads, request.source), notify
             )
             send({"ended": await _until_ended(service, call, task, reader)})

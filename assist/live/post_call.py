@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from assist.events import CallStarted, Event, SignalRaised, TranscribedLate
@@ -20,6 +21,8 @@ from detectors.signals import Level, LevelChange
 from overlay.hub import Hub
 
 _T = TypeVar("_T")
+_record_threads = ThreadPoolExecutor(4, thread_name_prefix="records")
+"""Writes the records of ended calls: a disk that refuses must not block the threads that the pages read with."""
 
 
 class PostCall:
@@ -40,7 +43,7 @@ class PostCall:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._log_lock = asyncio.Lock()
         """Held while the log of an ended call is amended."""
-        self._filing: dict[str, asyncio.Task[Any]] = {}
+        self._filing: dict[str, asyncio.Future[Any]] = {}
         """Calls that have ended and whose record is being written: nothing is added to their logs before."""
         self.late = LateAlerts(hub, duty, turn_ms, self._append)
         self.backfill = Backfill(
@@ -66,9 +69,10 @@ class PostCall:
 
     async def file(self, call: str, write: Callable[[], _T]) -> _T:
         """Write the record of a call that has ended, in a thread; what is added to its log waits for it."""
-        task = self._filing[call] = asyncio.create_task(asyncio.to_thread(write))
-        task.add_done_callback(lambda _: self._filing.pop(call, None))
-        return await asyncio.shield(task)
+        loop = asyncio.get_running_loop()
+        filing = self._filing[call] = loop.run_in_executor(_record_threads, write)
+        filing.add_done_callback(lambda _: self._filing.pop(call, None))
+        return await asyncio.shield(filing)
 
     async def flush(self) -> None:
         """Wait until all events so far are in the logs."""

@@ -1,21 +1,39 @@
-"""Resuming an interrupted call: its session is rebuilt from its event log, and call time runs on."""
+"""Resuming an interrupted call: its session is rebuilt from its event log, and call time runs on.
+
+Rebuilding takes a while, so it is done in a thread; the sound is taken from the start and held until then.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+import asyncio
+import contextlib
+import math
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from assist.errors import AssistError
-from assist.events import Action, AlertMoved, CallEnded, CallStarted, Event, SignalRaised, done_ms
+from assist.events import (
+    Action,
+    AlertMoved,
+    CallEnded,
+    CallStarted,
+    Event,
+    SignalRaised,
+    SignalWithdrawn,
+    done_ms,
+)
 from assist.live.session import TICK_MS, Session
 from audio.events import Gap, Heard, Hypothesis, SpeechActivity, Trouble, Utterance, VoiceMeasure, shifted_words
-from detectors.signals import Level, LevelChange
+from audio.source import Arrival, CallSource
+from detectors.signals import Detector, Level, LevelChange, Signal, Window
 
 RESUME_S = 120
 """A call interrupted longer ago cannot be resumed."""
 UNSTORED_RESUME_S = 12 * 3600
 """A call that was not stored cannot be resumed if it began longer ago: when it was interrupted is not known."""
+MAX_HELD = 600
+"""Chunks, of 0.1 s as a rule: sound held while a session is rebuilt."""
 
 
 def last_end(events: Sequence[Event]) -> CallEnded | None:
@@ -53,16 +71,97 @@ def unstored_resume_offset_ms(call: str, began: datetime, now: datetime) -> int:
     return offset_ms
 
 
-def rebuild(session: Session, events: Iterable[Event]) -> None:
+class HeldSound:
+    """The sound of a source, taken from now on and handed out when it is iterated. Close it where it is not."""
+
+    def __init__(self, source: CallSource) -> None:
+        self.name, self.speakers = source.name, source.speakers
+        self._arrived: asyncio.Queue[Arrival | Exception | None] = asyncio.Queue(MAX_HELD)
+        self._taking = asyncio.create_task(self._take(source))
+
+    async def __aiter__(self) -> AsyncIterator[Arrival]:
+        """What the source yields, or raises."""
+        try:
+            while (arrival := await self._arrived.get()) is not None:
+                if isinstance(arrival, Exception):
+                    raise arrival
+                yield arrival
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """End the source."""
+        self._taking.cancel()
+        await asyncio.wait([self._taking])
+
+    async def _take(self, source: CallSource) -> None:
+        sound = aiter(source)
+        try:
+            async for arrival in sound:
+                await self._arrived.put(arrival)
+            await self._arrived.put(None)
+        except Exception as error:
+            await self._arrived.put(error)
+        finally:
+            if hasattr(sound, "aclose"):
+                with contextlib.suppress(Exception):
+                    await sound.aclose()
+
+
+@dataclass
+class _LoggedSignals:
+    """In place of a session's detectors while it is rebuilt: in each utterance the signals that the log has of it.
+
+    The detectors see the windows all the same, for what they remember; of words only the last ones, as judging them
+    takes most of the time.
+    """
+
+    detectors: list[Detector]
+    by_utterance: dict[str, list[Signal]]
+    end_ms: int
+    """The end of the log."""
+    name = "log"
+    version = "1"
+
+    def __call__(self, window: Window) -> Sequence[Signal]:
+        for detector in list(self.detectors):
+            if window.now_ms >= self.end_ms - getattr(detector, "memory_ms", math.inf):
+                try:
+                    list(detector(window))
+                except Exception:  # as in a live call, it goes on without it
+                    self.detectors.remove(detector)
+        return self.by_utterance.get(window.latest.id, ()) if window.latest is not None else ()
+
+
+def rebuild(session: Session, events: Sequence[Event]) -> None:
     """Replay a log into a new session. The events that the session returns are dropped: they are in the log already.
 
-    The log lacks hypotheses, words said before consent and words withdrawn by a pause, so a replay may give other
-    prompts and alerts than the log has. Those of the log count: pages and record show them.
+    Signals are those of the log. It lacks hypotheses, words said before consent and words withdrawn by a pause, so a
+    replay may give other prompts and alerts than the log has. Those of the log count: pages and record show them.
     """
+    stand_in = _LoggedSignals(session.detectors, _signals_by_utterance(events), max(map(done_ms, events)))
+    session.detectors = [stand_in]
     for event in events:
         for _ in replayed(session, (event,)):
             pass
         session.adopt_logged(event)
+    session.detectors = stand_in.detectors
+    _restore_level(session, events)
+
+
+def _signals_by_utterance(events: Iterable[Event]) -> dict[str, list[Signal]]:
+    """The signals of a log by the utterance they were found in, without those that were withdrawn."""
+    signals: dict[str, Signal] = {}
+    for event in events:
+        match event:
+            case SignalRaised():
+                signals[event.signal.key] = event.signal
+            case SignalWithdrawn():
+                signals.pop(event.key, None)
+    found: dict[str, list[Signal]] = {}
+    for signal in signals.values():
+        found.setdefault(signal.evidence.utterance or "", []).append(signal)
+    return found
 
 
 def replayed(session: Session, events: Iterable[Event]) -> Iterator[tuple[Event | None, list[Event]]]:
@@ -86,7 +185,7 @@ def replayed(session: Session, events: Iterable[Event]) -> Iterator[tuple[Event 
                 session.now_ms = max(session.now_ms, at_ms)
 
 
-def restore_level(session: Session, events: Iterable[Event]) -> None:
+def _restore_level(session: Session, events: Iterable[Event]) -> None:
     """Set the level to the logged one where the replay gave another: what led to it was said before consent."""
     level = Level.CALM
     for event in events:

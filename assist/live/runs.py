@@ -232,7 +232,7 @@ def run_call(settings: Settings, console: Console, request: Joining, ignored_opt
             return
         source = request.source()
         async with running_service(settings, console, any_port=True) as service:
-            started = start_call(service, request, source, terminal.show, in_step=math.isinf(request.speed))
+            started = await start_call(service, request, source, terminal.show)
             call = await _until_ended(service, *started)
             _write_record_files(service, call, console)
 

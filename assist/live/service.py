@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from assist.access.audit import Audit, open_audit
 from assist.coach.history import History, first_day
@@ -21,7 +21,7 @@ from assist.live.call_log import CallLog
 from assist.live.call_setup import CallSetup, new_call_id, started_at_of
 from assist.live.hearing import Hearing
 from assist.live.post_call import PostCall
-from assist.live.resuming import last_end, rebuild, restore_level, resume_offset_ms, unstored_resume_offset_ms
+from assist.live.resuming import HeldSound, last_end, rebuild, resume_offset_ms, unstored_resume_offset_ms
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
 from assist.privacy.recorder import CallRecorder
 from assist.records.filing import close_interrupted, file_record
@@ -41,6 +41,10 @@ from overlay.hub import Hub
 from overlay.identity import casefolded
 
 log = logging.getLogger("assist")
+
+_resume_thread = ThreadPoolExecutor(1, thread_name_prefix="resuming")
+"""Reads and replays the logs of calls that are resumed, one at a time: the live calls need the processor."""
+T = TypeVar("T")
 
 
 @dataclass
@@ -69,6 +73,8 @@ class Service:
     """The program is stopping: no call may start or be resumed."""
     on_call_begun: Callable[[str], None] = lambda call: None
     """Called with the id of a call that has begun or is resumed, once its pages show it."""
+    _reserved: set[str] = field(default_factory=set)
+    """Calls that are not live, but whose record is being written, or whose log is being read to resume them."""
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def open(self) -> list[str]:
@@ -139,50 +145,87 @@ class Service:
         )
         session = self.setup.new_session(started)
         session.gate = Gate(self.settings.consent_policy, consent or self.settings.consent, consent_by)
-        live = LiveCall(session, partial(self._publish, call, on_event))
+        live = LiveCall(session, partial(self._publish, call, on_event), in_step=in_step)
         if replay:
             self.screens.replays.add(call)
-        task = self._begin(call, live, source, in_step=in_step)
+        task = self._begin(call, live, source)
         if problem:
             loop = asyncio.get_running_loop()
             loop.call_soon(live.report_trouble, Trouble(0, "playbook-kept", problem))
         return call, task
 
-    def resume(
+    async def resume(
         self,
         call: str,
         source: CallSource,
         *,
         agent: str | None = None,
+        queue: str = "",
+        caller: str = "",
+        value: str = "",
         on_event: Callable[[Event], None] | None = None,
         now: datetime | None = None,
     ) -> tuple[str, asyncio.Task[str]]:
         """Resume a call that was interrupted at most RESUME_S ago: its log is replayed, call time runs on.
 
-        A call that was not stored has no log; its stored gate (consent, a pause) still holds, and `agent` must name its
-        agent.
+        The sound is taken from now on, also while the log is replayed, and other calls are not kept waiting.
+
+        A call that was not stored has no log; its stored gate (consent, a pause) still holds, and what is known of it
+        must be said again: its agent, queue, caller and value.
 
         Raises:
-            AssistError: codes resume-unknown, resume-not-cut-short, resume-late, ending.
+            AssistError: codes resume-unknown, resume-busy, resume-not-cut-short, resume-late, ending.
         """
         self._refuse_when_stopping()
-        logged = self.store.events(call)
+        if call in self._reserved:
+            raise AssistError("resume-busy", f"call {call} is just ending or being resumed: try again in a moment")
+        if call in self.calls:
+            raise _not_cut_short(call)
+        now = now or datetime.now(UTC)
+        self._reserved.add(call)
+        sound = HeldSound(source)
+        try:
+            logged = await self._in_resume_thread(self.store.events, call)
+            if logged:
+                return call, await self._resume_stored(call, sound, logged, on_event, now)
+            gate = self.store.gate(call)
+            if gate is None or Gate(ConsentPolicy(gate.policy), Consent(gate.consent)).may_store:
+                raise _unknown(call)
+            began = started_at_of(call)
+            offset_ms = unstored_resume_offset_ms(call, began, now)
+            if gate.ended:
+                raise _not_cut_short(call)
+            started = self.setup.call_started(
+                call, began, sound, self.hearing, agent=agent, queue=queue, caller=caller, value=value
+            )
+            return call, self._resume_unkept(started, sound, offset_ms, on_event)
+        except BaseException:
+            await sound.close()
+            raise
+        finally:
+            self._reserved.discard(call)
+
+    async def _in_resume_thread(self, do: Callable[..., T], *given: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(_resume_thread, do, *given)
+
+    async def _resume_stored(
+        self,
+        call: str,
+        source: CallSource,
+        logged: Sequence[tuple[int, Event]],
+        on_event: Callable[[Event], None] | None,
+        now: datetime,
+    ) -> asyncio.Task[str]:
         events = [event for _, event in logged]
-        stored_gate = self.store.gate(call) if not events and call not in self.calls else None
-        if (
-            stored_gate is not None
-            and not Gate(ConsentPolicy(stored_gate.policy), Consent(stored_gate.consent)).may_store
-        ):
-            return self._resume_unkept(call, source, agent, on_event, now)
-        if not events or not isinstance(events[0], CallStarted):
-            raise AssistError("resume-unknown", f"no call {call!r} in this store; see `assist records list`")
         started, last = events[0], last_end(events)
-        if call in self.calls or last is None or last.reason != "interrupted":
-            raise AssistError("resume-not-cut-short", f"call {call} was not cut short: there is nothing to go on with")
-        offset_ms = resume_offset_ms(started, last, now or datetime.now(UTC))
+        if not isinstance(started, CallStarted):
+            raise _unknown(call)
+        if last is None or last.reason != "interrupted":
+            raise _not_cut_short(call)
+        offset_ms = resume_offset_ms(started, last, now)
         session = self.setup.new_session(started)
-        rebuild(session, events)
-        restore_level(session, events)
+        await self._in_resume_thread(rebuild, session, events)
+        self._refuse_when_stopping()
         session.now_ms = offset_ms
         interruptions = sum(isinstance(event, CallEnded) for event in events)
         live = LiveCall(
@@ -198,14 +241,15 @@ class Service:
             live.ledger.add(event)
         for alert in self.screens.resume(call, events):
             self.duty.restore(alert)
-        task = self._begin(call, live, source, in_step=False)
+        task = self._begin(call, live, source)
         for speaker in source.speakers:
             live.report_gap(Gap(speaker, last.at_ms, offset_ms))
+        live.report_resumed(self.setup.versions(self.hearing))
         lost_s = round((offset_ms - last.at_ms) / 1000)
         text = f"Listening again; the {lost_s} s before were not heard."
         live.report_trouble(Trouble(offset_ms, "call-resumed", text))
         self._report_still_paused(live)
-        return call, task
+        return task
 
     def _refuse_when_stopping(self) -> None:
         if self.stopping:
@@ -213,23 +257,20 @@ class Service:
 
     def _resume_unkept(
         self,
-        call: str,
+        started: CallStarted,
         source: CallSource,
-        agent: str | None,
+        offset_ms: int,
         on_event: Callable[[Event], None] | None,
-        now: datetime | None,
-    ) -> tuple[str, asyncio.Task[str]]:
-        began = started_at_of(call)
-        offset_ms = unstored_resume_offset_ms(call, began, now or datetime.now(UTC))
-        session = self.setup.new_session(self.setup.call_started(call, began, source, self.hearing, agent=agent))
+    ) -> asyncio.Task[str]:
+        session = self.setup.new_session(started)
         session.now_ms = offset_ms
         live = LiveCall(
             session,
-            partial(self._publish, call, on_event),
+            partial(self._publish, started.call, on_event),
             offset_ms=offset_ms,
             interruptions=1,
         )
-        task = self._begin(call, live, source, in_step=False)
+        task = self._begin(started.call, live, source)
 
         def begun() -> None:
             for speaker in source.speakers:
@@ -237,7 +278,7 @@ class Service:
             self._report_still_paused(live)
 
         asyncio.get_running_loop().call_soon(begun)
-        return call, task
+        return task
 
     def _report_still_paused(self, live: LiveCall) -> None:
         """Publish the pause of a call that was paused when it was interrupted, for pages and time accounting."""
@@ -246,13 +287,13 @@ class Service:
             by = self.call_logs[live.session.started.call].paused_by
             live.act(Action(live.session.now_ms, by, "system", "pause", detail=text))
 
-    def _begin(self, call: str, live: LiveCall, source: CallSource, *, in_step: bool) -> asyncio.Task[str]:
+    def _begin(self, call: str, live: LiveCall, source: CallSource) -> asyncio.Task[str]:
         """Give the call its listener, recording, log and task."""
         loop = asyncio.get_running_loop()
         session = live.session
         listener = self.hearing.listener(
             source.speakers,
-            in_step=in_step,
+            in_step=live.in_step,
             wake=lambda: loop.call_soon_threadsafe(live.wake),
             phrases=self._phrases,
             on_untranscribed=live.add_untranscribed,
@@ -277,8 +318,8 @@ class Service:
 
     @property
     def live_calls(self) -> tuple[str, ...]:
-        """Ids of the live calls."""
-        return tuple(self.calls)
+        """Ids of the live calls, and of those that are just ending or being resumed."""
+        return (*self.calls, *self._reserved)
 
     async def hang_up(self) -> None:
         """End every call and wait for the records; no other call may start."""
@@ -299,6 +340,7 @@ class Service:
 
     async def _run_call(self, call: str, live: LiveCall, source: CallSource, listener: CallListener) -> str:
         """Run one call: whatever happens in it, its record is written and no other call is affected."""
+        record = None
         try:
             await live.run(source, listener)
         except Exception as error:
@@ -306,17 +348,23 @@ class Service:
             log.error("call %s failed: %s", call, type(error).__name__)
             raise
         finally:
-            self.calls.pop(call, None)
-            kept = self.call_logs.pop(call).has_stored
-            self._keep_urgent_alerts(live)  # first: no supervisor is refused, and no turn lost, while a disk is slow
-            record = await self.post_call.file(call, partial(self._write_record, call)) if kept else None
+            self._reserved.add(call)
+            del self.calls[call]
+            call_log = self.call_logs.pop(call)
+            try:
+                self._keep_urgent_alerts(live)  # first: no turn is lost while a disk is slow
+                if call_log.has_stored:
+                    record = await self.post_call.file(call, partial(self._write_record, call))
+                elif live.end_reason != "interrupted":
+                    await asyncio.wrap_future(call_log.end())
+            finally:
+                self._reserved.discard(call)
+                self.screens.ended(call, wrap_up_form(record, [], self.settings) if record is not None else None)
             if record is not None:
                 self.history.take([record.model_dump()])
+                self.post_call.backfill.add_call(call, live.untranscribed)
             else:  # refused after it was interrupted, perhaps
                 self.history.forget([call])
-            self.screens.ended(call, wrap_up_form(record, [], self.settings) if record is not None else None)
-            if record is not None:
-                self.post_call.backfill.add_call(call, live.untranscribed)
         return call
 
     def _keep_urgent_alerts(self, live: LiveCall) -> None:
@@ -329,7 +377,7 @@ class Service:
         else:
             self.post_call.late.outlive(alerts, still_open, session.now_ms, session.quotes)
 
-    def _write_record(self, call: str) -> IncidentRecord:
+    def _write_record(self, call: str) -> IncidentRecord | None:
         self.store.flush().result()
         return file_record(self.store, call, "ended")
 
@@ -384,3 +432,11 @@ class Service:
             at_ms = live.session.now_ms
             text = line or "writing to disk works again; everything is there"
             live.report_trouble(Trouble(at_ms, "store-failed", text, cleared=line is None))
+
+
+def _unknown(call: str) -> AssistError:
+    return AssistError("resume-unknown", f"no call {call!r} in this store; see `assist records list`")
+
+
+def _not_cut_short(call: str) -> AssistError:
+    return AssistError("resume-not-cut-short", f"call {call} was not cut short: there is nothing to go on with")

@@ -125,7 +125,7 @@ class StoreOwner(Protocol):
 
     @property
     def live_calls(self) -> Sequence[str]:
-        """Ids of the live calls."""
+        """Ids of the live calls, and of those that are just ending or being resumed."""
         ...
 
     def forget(self, calls: Sequence[str], *, whole: bool = False) -> None:
@@ -178,7 +178,8 @@ async def _apply(owner: StoreOwner, request: WriteRequest) -> None:
         case Erase():
             live = [call for call in request.calls if call in owner.live_calls]
             if live:
-                raise AssistError("call-live", f"call {live[0]} is live: hang up first, or refuse consent on its page")
+                why = f"call {live[0]} is live, or ending just now: hang up first, or refuse consent on its page"
+                raise AssistError("call-live", why)
             try:
                 await asyncio.to_thread(erase, store, data, request.calls)
             finally:  # also where a file could not be removed: the call is erased from the store all the same

@@ -20,9 +20,12 @@ def record_of(call: str, rows: Sequence[tuple[int, str, str]]) -> IncidentRecord
     return record.model_copy(update={"seal": seal(call, rows)})
 
 
-def file_record(store: Store, call: str, state: str) -> IncidentRecord:
-    """Store a call's record and set its state, such as "ended"; blocks until both are on disk."""
-    record = record_of(call, store.raw_events(call))
+def file_record(store: Store, call: str, state: str) -> IncidentRecord | None:
+    """Store a call's record and set its state, such as "ended"; blocks until both are on disk. None: it is erased."""
+    rows = store.raw_events(call)
+    if not rows:
+        return None
+    record = record_of(call, rows)
     store.finish(call, state, record.model_dump(mode="json")).result()
     return record
 

@@ -13,6 +13,7 @@ from assist.events import (
     AlertMoved,
     AlertRaised,
     CallEnded,
+    CallResumed,
     CallStarted,
     ConsentSet,
     Event,
@@ -80,6 +81,8 @@ class _RecordBuilder:
         self.levels: list[LevelStep] = []
         self.late: TranscribedLate | None = None
         """Events after it are of words transcribed after the call."""
+        self.versions: dict[str, list[str]] = {}
+        """Those that the call began with, and went on with after it was interrupted."""
         self.late_ranges: list[LateRange] = []
         self.levels_late: list[LevelStep] = []
         self.prompts: dict[str, dict[str, Any]] = {}
@@ -109,8 +112,12 @@ class _RecordBuilder:
         match event:
             case CallStarted():
                 self.started = event
+                self.versions = {name: [version] for name, version in event.versions.items()}
             case CallEnded():
                 self.ended = event
+            case CallResumed():
+                for name, version in event.versions.items():
+                    self.versions.setdefault(name, []).append(version)
             case TranscribedLate():
                 self.late, self.levels_late = event, []
                 self.late_ranges += [
@@ -278,7 +285,7 @@ class _RecordBuilder:
             troubles=self.troubles,
             gaps_ms=_union_ms(self.lost_ranges),
             accounted_ms=dict((self.late or self.ended).accounted_ms),
-            versions=dict(self.started.versions)
+            versions={name: ", then ".join(dict.fromkeys(each)) for name, each in self.versions.items()}
             | {f"late {name}": version for name, version in (self.late.versions.items() if self.late else ())},
             transcribed_late=self.late_ranges,
             levels_late=self.levels_late,

@@ -179,9 +179,10 @@ def _drop_released_holds(former: Path, restored: Path) -> None:
 def _carry_holds_and_gates(former: Path, restored: Path) -> None:
     """Take over what was decided since the backup: holds, and the newest gate of each call."""
     for table in (holds, gates):
-        names = [f'"{column.name}"' for column in table.columns]
         try:
-            with closing(_open_immutable(former)) as reader:
+            with closing(_open_immutable(former)) as reader, closing(_open_immutable(restored)) as backup:
+                known = _columns(reader, table.name) & _columns(backup, table.name)  # of two versions, perhaps
+                names = [f'"{column.name}"' for column in table.columns if column.name in known]
                 rows = reader.execute(f"SELECT {', '.join(names)} FROM {table.name}").fetchall()
         except sqlite3.Error:
             continue  # not readable: there is nothing to carry over
@@ -192,6 +193,10 @@ def _carry_holds_and_gates(former: Path, restored: Path) -> None:
                 f"ON CONFLICT (call) DO UPDATE SET {newer} WHERE excluded.at >= {table.name}.at",
                 rows,
             )
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
+    return {name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")}
 
 
 def _carry_calls_without_words(former: Path, restored: Path, left_out: Sequence[str]) -> list[str]:

@@ -69,6 +69,8 @@ class StoredGate:
     paused_by: str = ""
     at: str = ""
     """ISO 8601."""
+    ended: bool = False
+    """Whether the call ended as calls do, with nothing else kept of it: an interrupted one can be resumed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import Column, Connection, Float, Integer, MetaData, String, Table, Text, insert, select, text
+from sqlalchemy import Boolean, Column, Connection, Float, Integer, MetaData, String, Table, Text, insert, select, text
 from sqlalchemy.dialects.sqlite import dialect
 from sqlalchemy.schema import CreateTable
 
@@ -74,6 +74,7 @@ gates = Table(
     Column("paused_ms", Integer),  # call time of the current pause; NULL while listening
     Column("paused_by", String, nullable=False),
     Column("at", String, nullable=False, index=True),  # ISO 8601
+    Column("ended", Boolean, nullable=False, server_default="0"),  # by itself, with nothing else kept of it
 )
 holds = Table(
     "holds",  # calls that must not be erased, who holds them and why
@@ -142,7 +143,12 @@ CREATE_FULL_TEXT_INDEX = "CREATE VIRTUAL TABLE IF NOT EXISTS spoken USING fts5(c
 CREATE_DIGEST_TRIGGER = """CREATE TRIGGER IF NOT EXISTS digest_gone AFTER DELETE ON records
 BEGIN DELETE FROM digests WHERE call = OLD.call; END"""
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = ()
+
+def _add_ended_gates(connection: Connection) -> None:
+    connection.execute(text("ALTER TABLE gates ADD COLUMN ended BOOLEAN NOT NULL DEFAULT '0'"))
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_add_ended_gates,)
 """MIGRATIONS[n] turns a store of schema n + 1 into one of n + 2. Only changed tables need one: new ones are created."""
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
 

@@ -108,10 +108,15 @@ class SqliteStore:
         )
 
     def finish(self, call: str, state: str, record: dict[str, Any]) -> Future[None]:
-        """Set a call's final state and write its incident record."""
-        for statement in _record_statements(call, record):
-            self._writer.put(statement)
-        return self._writer.put(update(schema.calls).where(schema.calls.c.call == call).values(state=state))
+        """Set a call's final state and write its incident record, in one transaction."""
+
+        def write(connection: Connection) -> None:
+            ended = update(schema.calls).where(schema.calls.c.call == call).values(state=state)
+            if connection.execute(ended).rowcount:
+                for statement in _record_statements(call, record):
+                    connection.execute(statement)
+
+        return self._writer.put(write)
 
     def amend(self, call: str, after: int, events: Sequence[tuple[int, Event]], record: dict[str, Any]) -> Future[None]:
         """Append to the log of a finished call and replace its record, in one transaction."""

@@ -35,7 +35,10 @@ class Store(Protocol):
         ...
 
     def finish(self, call: str, state: str, record: dict[str, Any]) -> Future[None]:
-        """Set a call's final state and write its incident record; a later one replaces it."""
+        """Set a call's final state and write its incident record, in one transaction; a later one replaces it.
+
+        Does nothing where the call has been erased.
+        """
         ...
 
     def amend(self, call: str, after: int, events: Sequence[tuple[int, Event]], record: dict[str, Any]) -> Future[None]:
