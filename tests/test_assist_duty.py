@@ -382,7 +382,7 @@ def test_a_call_that_was_cut_short_goes_on_with_what_was_done_about_its_urgent_a
         await asyncio.gather(stage.task, return_exceptions=True)
         await actions.do(MARIA, doing.DoAlert(do="alert", call=stage.call, alert="a1", what="claim"))
         await service.post_call.flush()
-        _, task = service.resume(stage.call, QuietLine())
+        _, task = await service.resume(stage.call, QuietLine())
         await asyncio.sleep(0)
         alert: Any = service.hub.latest("board", f"alert/{stage.call}-a1")
         assert (alert.kind, alert.state, alert.by) == ("escalated", "claimed", "Maria")

@@ -385,6 +385,7 @@ def test_records_are_found_by_what_is_asked(tmp_path):
     assert found(since="2026-11-21") == ["k2", "k1"]
     assert found(level="tense") == ["k2"]
     for n, began in enumerate(("02:40:00+02:00", "02:10:00+01:00", "02:50:00+02:00")):  # the clocks go back between
+        store.begin(f"n{n}", f"2026-10-25T{began}", "dana")
         store.finish(f"n{n}", "ended", {**RECORD, "call": f"n{n}", "started_at": f"2026-10-25T{began}"}).result(10)
     night = store.records(RecordQuery(before="2026-10-26"))
     assert [each["call"] for each in night] == ["n1", "n2", "n0"]

@@ -52,6 +52,8 @@ def write_backup(store: Store, out: Path) -> int:
         os.replace(part, out)
     except OSError as error:
         raise AssistError("backup-failed", f"cannot write {out}: {error.strerror or error}") from None
+    except AssistError as error:  # told of the file that was asked for
+        raise AssistError(error.code, str(error).replace(str(part), str(out))) from None
     finally:
         with suppress(OSError):
             part.unlink()
