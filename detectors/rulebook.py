@@ -147,6 +147,12 @@ class Rulebook:
         """What rules hinge on, each once."""
         return tuple(dict.fromkeys(hinge for rule in self.rules for hinge in rule.hinges_on))
 
+    @property
+    def own(self) -> list[Entry]:
+        """Rules and exceptions of a deployment's own files."""
+        entries: tuple[Entry, ...] = (*self.rules, *self.exceptions)
+        return [each for each in entries if not each.shipped]
+
     def overdue(self, today: date) -> list[Entry]:
         """Rules and exceptions whose review date has passed."""
         entries: tuple[Entry, ...] = (*self.rules, *self.exceptions)
