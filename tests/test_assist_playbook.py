@@ -456,6 +456,13 @@ def test_rules_of_ones_own_are_checked_beside_the_shipped_ones(tmp_path):
     assert isinstance(error, RuleError) and f"id: {taken!r} is taken by the shipped" in str(error)
 
 
+def test_only_a_whole_playbook_is_copied(tmp_path):
+    for name in ("shared/care", "mine.toml"):
+        with pytest.raises(PlaybookError, match="no playbook .*: expected one of default, .*, turn-around$"):
+            copy_playbook(name, tmp_path / "copy.toml")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_names_the_playbook_and_the_options_in_force_are_checked_and_tried_too(tmp_path, monkeypatch):
     """All shipped ones are sound whatever a team has made of its own."""
     monkeypatch.setattr("assist.coach.playbook.list_playbooks", lambda: ["default"])

@@ -127,6 +127,8 @@ def copy_playbook(base: str, out: Path) -> None:
     """
     if out.suffix != ".toml" or out.name.endswith(TEST_SUFFIX):
         raise PlaybookError("playbook-misnamed", f"{_printable(out)}: expected a file name such as my-team.toml")
+    if base not in list_playbooks():
+        raise _unknown(base, list_playbooks(), "")
     copies = {out: read_text(base)[1]}
     written_calls = SHIPPED / f"{base}{TEST_SUFFIX}"
     if written_calls.is_file():
@@ -168,10 +170,8 @@ def read_text(playbook: str | Path) -> tuple[str, str]:
         raise PlaybookError("playbook-unreadable", f"{_printable(name)}: {_reason(error)}") from None
 
 
-def _unknown(name: str, known: list[str]) -> PlaybookError:
-    return PlaybookError(
-        "playbook-unknown", f"no playbook {name!r}: expected one of {', '.join(known)}, or a .toml file"
-    )
+def _unknown(name: str, known: list[str], otherwise: str = ", or a .toml file") -> PlaybookError:
+    return PlaybookError("playbook-unknown", f"no playbook {name!r}: expected one of {', '.join(known)}{otherwise}")
 
 
 def _printable(name: str | Path) -> str:
