@@ -32,6 +32,8 @@ _RULE_KEYS = _EXCEPTION_KEYS | {
     "certain",
 }
 _FILE_KEYS = {"version", "owner", "language", "review_by", "rule", "exception"}
+_HEAD_EXAMPLE = {"version": "1", "owner": "Quality team", "language": "en"}
+"""What every file says of its rules, with an example."""
 _HEADERS = {name: re.compile(rf"\s*\[\[\s*{name}\s*\]\]\s*(#.*)?") for name in ("rule", "exception")}
 _WORD_CHARACTER = re.compile(r"[\w#*]")
 """Every word of a list has one: a phrase with an empty word would match too much."""
@@ -147,6 +149,12 @@ class Rulebook:
         """What rules hinge on, each once."""
         return tuple(dict.fromkeys(hinge for rule in self.rules for hinge in rule.hinges_on))
 
+    @property
+    def own(self) -> list[Entry]:
+        """Rules and exceptions of a deployment's own files."""
+        entries: tuple[Entry, ...] = (*self.rules, *self.exceptions)
+        return [each for each in entries if not each.shipped]
+
     def overdue(self, today: date) -> list[Entry]:
         """Rules and exceptions whose review date has passed."""
         entries: tuple[Entry, ...] = (*self.rules, *self.exceptions)
@@ -209,7 +217,13 @@ def _parse_files(files: tuple[tuple[Path, str], ...]) -> Rulebook:
 def _files(paths: Sequence[Path] | Path) -> list[Path]:
     out: list[Path] = []
     for path in [paths] if isinstance(paths, str | Path) else paths:
-        out += sorted(Path(path).glob("*.toml")) if Path(path).is_dir() else [Path(path)]
+        if not Path(path).is_dir():
+            out.append(Path(path))
+            continue
+        found = sorted(each for each in Path(path).glob("*") if each.suffix.lower() == ".toml")
+        if not found:
+            raise RuleError(f"{path}: no rules in this folder: expected NAME.toml in it, not in one below")
+        out += found
     return out
 
 
@@ -265,9 +279,9 @@ def _parse_rule_file(
 
     for name in data.keys() - _FILE_KEYS:
         raise wrong(name, f"unknown; expected one of {', '.join(sorted(_FILE_KEYS))}")
-    for name in ("version", "owner", "language"):
-        if not isinstance(data.get(name), str):
-            raise wrong(name, "expected a text at the head of the file")
+    if lacking := [name for name in _HEAD_EXAMPLE if not isinstance(data.get(name), str)]:
+        example = ", ".join(f'{name} = "{_HEAD_EXAMPLE[name]}"' for name in lacking)
+        raise wrong(lacking[0], f"expected texts at the head of the file, such as {example}")
     if type(data.get("review_by", date.min)) is not date:
         raise wrong("review_by", "expected a date such as 2027-01-31")
     if not data.keys() & _HEADERS.keys():

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 import soundfile
 from rich.console import Console
+from typer.testing import CliRunner
 
 from assist.coach.playbook import copy_playbook, load_playbook
+from assist.commands.main import app
 from assist.errors import AssistError
 from assist.evaluation.backtest import Configuration, compare, replay_call
 from assist.evaluation.backtest_run import page, run_backtest, tables, transcribed_calls
@@ -206,6 +208,12 @@ def test_the_command_prints_tables_and_writes_a_page(store, tmp_path, prompts):
     with pytest.raises(AssistError, match="no stored call fits"):
         query = RecordQuery(since="2030-01-01")
         run_backtest(settings, store, Console(quiet=True), [], old=OLD, new=new, query=query, html=None)
+
+
+def test_calls_and_days_are_not_named_both(tmp_path):
+    both = ["backtest", "k1", "--playbook", "default", "--until", "2026-11-01", "--data", str(tmp_path)]
+    answer = CliRunner().invoke(app, both)
+    assert answer.exit_code == 1 and "not both [calls-doubled]" in answer.output
 
 
 def test_calls_and_parties_that_are_not_judged_as_one_might_think_are_told(store, tmp_path):

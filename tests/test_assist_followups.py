@@ -77,9 +77,9 @@ def test_calls_whose_promises_are_written_to_a_file_are_noted_before_as_exported
 
 
 def test_done_ones_leave_the_list_and_come_back_when_reopened(store):
-    mark_follow_ups(store, ["k1/f1"], "lee", done=True)
+    mark_follow_ups(store, "lee", done=["k1/f1"])
     assert [each.id for each in open_followups(store)] == ["f2", "f3"]
-    mark_follow_ups(store, ["k1/f1"], "lee", done=False)
+    mark_follow_ups(store, "lee", reopened=["k1/f1"])
     assert [each.id for each in open_followups(store)] == ["f1", "f2", "f3"]
     assert [(review.who, review.text) for review in store.reviews("k1")] == [("lee", "done"), ("lee", "open")]
 
@@ -98,8 +98,21 @@ def test_a_day_that_is_none_hides_no_promise(store, tmp_path):
 @pytest.mark.parametrize("name", ["f1", "k1/f9", "k2/f1", ""])
 def test_one_that_is_not_there_is_refused_and_nothing_is_marked(store, name):
     with pytest.raises(AssistError, match="expected CALL/ID"):
-        mark_follow_ups(store, ["k1/f1", name], "lee", done=True)
+        mark_follow_ups(store, "lee", done=["k1/f1", name])
+    with pytest.raises(AssistError, match="expected CALL/ID"):
+        mark_follow_ups(store, "lee", done=["k1/f1"], reopened=[name])
     assert len(open_followups(store)) == 3
+
+
+def test_a_calendar_that_cannot_be_written_is_refused_before_anything_is_marked(store, tmp_path):
+    (tmp_path / "mine.ics").write_text("notes of somebody's")
+    store.close()
+    answer = CliRunner().invoke(
+        app, ["followups", "--done", "k1/f1", "--ical", str(tmp_path / "mine.ics"), "--data", str(tmp_path)]
+    )
+    assert "mine.ics is there" in str(answer.exception)
+    with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as again:
+        assert len(open_followups(again)) == 3
 
 
 def test_the_calendar_is_read_by_an_icalendar_library(store, tmp_path):

@@ -440,7 +440,8 @@ def test_rules_of_ones_own_are_checked_beside_the_shipped_ones(tmp_path):
         return CliRunner().invoke(app, ["playbook", "check", str(playbook), "--rules", str(own)])
 
     good = check("default")
-    assert good.exit_code == 0 and f"rules ok ({len(load_rules().rules) + 1} rules" in good.output, good.output
+    assert good.exit_code == 0 and "playbooks ok: default; rules ok (" in good.output, good.output
+    assert "; 1 are your own: a server that runs takes changed rules in when it is started again" in good.output
     settings = tmp_path / "assist.toml"
     settings.write_text('rules = ["own.toml"]')
     for more in ([], ["--rules", str(own)]):
@@ -453,6 +454,36 @@ def test_rules_of_ones_own_are_checked_beside_the_shipped_ones(tmp_path):
     own.write_text(RULES.replace("own.portal", taken))
     error = check("default").exception
     assert isinstance(error, RuleError) and f"id: {taken!r} is taken by the shipped" in str(error)
+
+
+def test_only_a_whole_playbook_is_copied(tmp_path):
+    for name in ("shared/care", "mine.toml"):
+        with pytest.raises(PlaybookError, match="no playbook .*: expected one of default, .*, turn-around$"):
+            copy_playbook(name, tmp_path / "copy.toml")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_names_the_playbook_and_the_options_in_force_are_checked_and_tried_too(tmp_path, monkeypatch):
+    """All shipped ones are sound whatever a team has made of its own."""
+    monkeypatch.setattr("assist.coach.playbook.list_playbooks", lambda: ["default"])
+    monkeypatch.setattr("detectors.examples.failing_examples", lambda rulebook: [])  # they cost seconds
+    settings, mine, options = tmp_path / "s.toml", tmp_path / "mine.toml", tmp_path / "ours.toml"
+    mine.write_text(SOUND.replace("This is mine now.", "This is mine now!"))
+    options.write_text(SOUND[SOUND.index("[[options]]") :])
+
+    def run(command, *more):
+        return CliRunner().invoke(app, ["playbook", command, *more, "--config", str(settings)])
+
+    settings.write_text('playbook = "mine.toml"')
+    broken = run("check")
+    assert broken.exit_code == 1 and f"{mine}:" in broken.output and "no exclamation mark" in broken.output
+    assert isinstance(run("test").exception, PlaybookError)
+    settings.write_text('options = "ours.toml"')
+    sound = run("check", "default")
+    assert sound.exit_code == 0 and f"playbooks ok: default with {options}; rules ok" in sound.output, sound.output
+    options.write_text(options.read_text().replace("cost = 4", "cost = 40"))
+    for names in ([], ["default"]):
+        assert f"{options}:6: options.fee.cost: 40 is over every limit" in run("check", *names).output
 
 
 def test_every_method_has_steps_plays_of_its_own_and_enough_to_give():

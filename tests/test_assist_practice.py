@@ -164,9 +164,11 @@ def test_any_answers_come_to_an_end_and_time_runs_forward(answers):
         (("did = [\"ownership\"]", "did = [\"owning\"]"), "'owning' is none of"),
         (("end = true", "end = false"), "the call would never end"),
         (("id = \"thanks\"", "id = \"who\""), "stands twice"),
-        (("[[line]]", "[[lines]]"), "line: Field required"),
+        (("[[line]]", "[[lines]]"), "line: missing: expected it here"),
+        (("raised = true", "shout = true"), r"line\.not-true\.shout: unknown key: expected one of id, say, raised, "),
+        (("All right. Thank you for sorting it out. Goodbye.", "  "), r"line\.thanks\.say: empty: exp"),
         (("raised = true", "raised = "), "not valid TOML"),
-        (("aim = ", "goal = "), "goal: Extra inputs"),
+        (("aim = ", "goal = "), "goal: unknown key: expected one of id, title, about, aim, caller, line"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )  # fmt: skip

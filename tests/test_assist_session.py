@@ -35,8 +35,9 @@ from audio.segmentation import UtteranceSegmenter, UtteranceStart
 from detectors.escalation import Escalation
 from detectors.factory import build_detectors
 from detectors.phrases import PhraseDetector
+from detectors.replay import ReplayDetector
 from detectors.rulebook import load_rules
-from detectors.signals import Level, LevelChange, Severity, Window
+from detectors.signals import Evidence, Level, LevelChange, Severity, Signal, Window
 from detectors.silence import Silence
 from tests.heard import of, words
 
@@ -251,6 +252,10 @@ def test_a_broken_detector_is_switched_off_visibly_and_the_call_goes_on():
     assert trouble.code == "detector-off:broken" and "private" not in trouble.text
     assert of(events, SignalRaised)
     assert of(call.hear(said(DEMAND, 8_000)), Trouble) == []
+    sound = Signal("humming", "humming", "1", Speaker.CUSTOMER, 0, 0.9, Severity.NOTE, Evidence(0, 1))
+    events = session(ReplayDetector([sound])).hear(said(CLAIM))
+    assert "'humming' is none of SIGNAL_IDS" in of(events, Trouble)[0].text
+    assert [raised.signal.id for raised in of(events, SignalRaised)] == ["influence_claim"]
 
 
 def test_numbers_are_masked_before_detectors_screens_and_log():

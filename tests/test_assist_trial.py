@@ -70,11 +70,15 @@ def test_what_does_not_come_is_said_in_plain_lines(tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (("name =", "nam ="), "calls.0.name: Field required"),
-        (('who = "agent"', 'who = "robot"'), "calls.0.turns.1.who"),
-        (("prompt = ", "promt = "), "calls.0.turns.0.expect.promt: Extra inputs are not permitted"),
+        (("name =", "nam ="), "calls.#1.name: missing: expected it here"),
+        (('who = "agent"', 'who = "robot"'), "calls.one.turns.#2.who"),
+        (
+            ("prompt = ", "promt = "),
+            "calls.one.turns.#1.expect.promt: unknown key: expected one of prompt, no_prompt",
+        ),
         (('who = "agent"', 'hears = ["shouting"]'), "'shouting': expected one of"),
         (("[[calls]]", "[[calls"), "not valid TOML"),
+        (('says = "I will take care of this myself."', 'says = "  "'), "turns.#2: says: empty: expected some text"),
         (('who = "agent"', 'does = "plan-offred late-fee"'), "does: 'plan-offred late-fee' is nothing that is done"),
         (
             ('who = "agent"\nsays = "I will take care of this myself."', 'hears = ["overlap"]'),

@@ -119,7 +119,7 @@ def test_a_call_its_agent_has_wrapped_up_still_waits_for_review(store):
     async def scene():
         await PageActions(House(store)).do(DANA, SAID)
         library = Library(store)
-        mark_follow_ups(store, ["k1/f1"], "admin", done=True)
+        mark_follow_ups(store, "admin", done=["k1/f1"])
 
         async def listed(marks):
             return [(line.id, line.reviewed) for line in (await library.search(QA, Filters(marks=marks))).records]
@@ -185,7 +185,7 @@ def test_what_was_left_alone_stays_as_somebody_else_has_said_it_meanwhile(store)
     async def scene():
         actions = PageActions(House(store))
         await actions.do(DANA, SAID)
-        mark_follow_ups(store, ["k1/f1"], "Maria", done=True)
+        mark_follow_ups(store, "Maria", done=["k1/f1"])
         await actions.do(DANA, wrap_up(follow_ups=[{"id": "f1", "day": "2026-12-02"}]))
         await actions.do(DANA, wrap_up(outcome="solved in the call"))
 

@@ -1,12 +1,14 @@
 """Rule files are read, and refused with one line that says where and what was expected."""
 
+from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 
 from detectors.examples import failing_examples
 from detectors.phrases import PhraseDetector
-from detectors.rulebook import RuleError, load_rules
+from detectors.rulebook import Rule, RuleError, SignalException, load_rules
 
 GOOD = """version = "1"
 owner = "me"
@@ -79,7 +81,8 @@ def test_an_error_names_the_line_of_its_key(tmp_path):
             'hinges_on = ["(light"]\nfires =',
             "hinges_on: expected a phrase pattern; '(light': ( is not closed",
         ),
-        ('owner = "me"', "", "owner: expected"),
+        ('owner = "me"', "", 'owner: expected texts at the head of the file, such as owner = "Quality team"'),
+        (GOOD[: GOOD.index("[[")], "", 'version = "1", owner = "Quality team", language = "en"'),
         ("id =", "colour =", "expected"),
         ("fires =", "certain = 1\nfires =", "certain: expected true or false"),
         ("fires = [", "fires = [[", "not TOML"),
@@ -195,6 +198,24 @@ def test_a_word_list_without_words_is_refused_with_its_line(tmp_path, name, word
     (tmp_path / name).write_text(f'crew = ["deckhand"]\nmanager = {words}\n')
     with pytest.raises(RuleError, match=rf"{name}:2: manager: expected a list of words$"):
         load_rules(extra=tmp_path)
+
+
+def test_a_folder_gives_its_rule_files_or_is_refused(tmp_path):
+    (tmp_path / "team").mkdir()
+    (tmp_path / "team" / "own.toml").write_text(GOOD)
+    with pytest.raises(RuleError, match=r"no rules in this folder: expected NAME\.toml in it, not in one below"):
+        load_rules(extra=tmp_path)
+    (tmp_path / "OWN.TOML").write_text(GOOD)
+    assert [each.id for each in load_rules(extra=tmp_path).own] == ["a.b"]
+
+
+def test_what_the_readme_shows_of_rules_is_one(tmp_path):
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    [shown] = [block for block in readme.split("```") if block.startswith("toml\n") and "[[exception]]" in block]
+    book = load_rules(extra=written(tmp_path, shown.removeprefix("toml\n")))
+    rule, exception = book.own
+    assert isinstance(rule, Rule) and isinstance(exception, SignalException)
+    assert failing_examples(replace(book, rules=(rule,), exceptions=(exception,))) == []
 
 
 def test_a_missing_file_is_refused(tmp_path):

@@ -21,22 +21,13 @@ from pydantic import ValidationError
 
 from assist.coach.checks import problems_of, problems_with_rules
 from assist.coach.parts import Option, Play, Playbook, Step
+from assist.errors import expectation, part_label
 from detectors.rulebook import Rulebook
 
 SHIPPED = files("assist") / "playbooks"
 TEST_SUFFIX = ".test.toml"
 """A playbook's scripted test conversations are beside it: mine.toml, mine.test.toml."""
 _KINDS: dict[str, type[Step] | type[Play] | type[Option]] = {"steps": Step, "plays": Play, "options": Option}
-_MESSAGES = {
-    "missing": "missing: expected it here",
-    "string_type": "expected text in quotes",
-    "string_too_short": "empty: expected some text",
-    "string_too_long": "too long: expected at most {max_length} characters",
-    "too_short": "expected at least {min_length}",
-    "too_long": "expected at most {max_length}",
-    "list_type": "expected a list in brackets",
-}
-"""Pydantic error type -> message for the playbook's author; of other types pydantic's own is used."""
 _TOP_LEVEL_KEYS = {"include", "leave_out", "id", "name", "release", "method", "about", *_KINDS}
 _SHIPPED_NAME = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)?")
 MAX_FILE_NAME_CHARS = 300
@@ -127,6 +118,8 @@ def copy_playbook(base: str, out: Path) -> None:
     """
     if out.suffix != ".toml" or out.name.endswith(TEST_SUFFIX):
         raise PlaybookError("playbook-misnamed", f"{_printable(out)}: expected a file name such as my-team.toml")
+    if base not in list_playbooks():
+        raise _unknown(base, list_playbooks(), "")
     copies = {out: read_text(base)[1]}
     written_calls = SHIPPED / f"{base}{TEST_SUFFIX}"
     if written_calls.is_file():
@@ -168,10 +161,8 @@ def read_text(playbook: str | Path) -> tuple[str, str]:
         raise PlaybookError("playbook-unreadable", f"{_printable(name)}: {_reason(error)}") from None
 
 
-def _unknown(name: str, known: list[str]) -> PlaybookError:
-    return PlaybookError(
-        "playbook-unknown", f"no playbook {name!r}: expected one of {', '.join(known)}, or a .toml file"
-    )
+def _unknown(name: str, known: list[str], otherwise: str = ", or a .toml file") -> PlaybookError:
+    return PlaybookError("playbook-unknown", f"no playbook {name!r}: expected one of {', '.join(known)}{otherwise}")
 
 
 def _printable(name: str | Path) -> str:
@@ -278,7 +269,7 @@ def _with_includes(playbook: str | Path, included_by: tuple[str, ...]) -> _Merge
             )
     own: dict[str, dict[str, _LocatedTable]] = {kind: {} for kind in _KINDS}
     for kind, located in _part_tables(head, text):
-        part = _part_label(located.table, len(own[kind]))
+        part = part_label(located.table, len(own[kind]))
         if part in own[kind]:
             problems.append(f"{located.location('id')}: {kind}: {part!r} stands twice: expected every id once")
         own[kind][part] = located
@@ -330,12 +321,6 @@ def _shared_parts() -> list[str]:
     return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
 
-def _part_label(table: dict[str, Any], index: int) -> str:
-    """A part's name in messages: its id, or its number where it has no usable one; `index` from 0."""
-    named = table.get("id", "")
-    return _printable(named) if isinstance(named, str) and named else f"#{index + 1}"
-
-
 def _part_tables(head: _LocatedTable, text: str) -> Iterator[tuple[str, _LocatedTable]]:
     """(kind, part) of each part in the file's own text."""
     lines = text.splitlines()
@@ -379,11 +364,6 @@ def _validation_message(head: _LocatedTable, parts: dict[str, list[_LocatedTable
     located, model, path = head, None, loc
     if len(loc) > 1 and loc[0] in parts and loc[1].isdigit():
         located, model = parts[loc[0]][int(loc[1])], _KINDS[loc[0]]
-        path = [loc[0], _part_label(located.table, int(loc[1])), *loc[2:]]
+        path = [loc[0], part_label(located.table, int(loc[1])), *loc[2:]]
     key = loc[2] if model is not None and len(loc) > 2 else loc[0] if model is None else ""
-    text = _MESSAGES.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
-    if error["type"] == "extra_forbidden" and model is not None:
-        text = f"unknown key: expected one of {', '.join(model.model_fields)}"
-    elif error["type"] == "string_pattern_mismatch":
-        text = f"{error['input']!r}: expected small letters (a-z), digits and hyphens, such as late-fee"
-    return f"{located.location(key)}: {'.'.join(path)}: {text.removeprefix('Value error, ')}"
+    return f"{located.location(key)}: {'.'.join(path)}: {expectation(error, model)}"

@@ -10,11 +10,19 @@ import typer
 
 from assist.commands.app import ConfigOption, console, fail, group, listing
 from assist.hints import quoted
-from assist.settings import load_settings
+from assist.settings import Settings, load_settings
 
 playbook_app = group("playbook", "Playbooks: list, show, copy, check, compare, try on written calls.")
 
 OptionsOption = Annotated[Path | None, typer.Option("--options", help="Plan B options instead of the playbook's own.")]
+OptionsInForceOption = Annotated[
+    Path | None,
+    typer.Option("--options", help="Plan B options instead of those in the settings, or the playbook's own."),
+]
+PlaybooksArgument = Annotated[
+    list[str] | None,
+    typer.Argument(help="Playbook names or files; default: all shipped, and the one in the settings."),
+]
 
 
 @playbook_app.command("list")
@@ -43,22 +51,23 @@ def playbook_show(
 
 @playbook_app.command("check")
 def playbook_check(
-    playbook: Annotated[list[str] | None, typer.Argument(help="Playbook names or files; default: all shipped.")] = None,
+    playbook: PlaybooksArgument = None,
     rules: Annotated[
         list[Path] | None,
         typer.Option("--rules", help="Rule files besides those in the settings."),
     ] = None,
-    options: OptionsOption = None,
+    options: OptionsInForceOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Check playbooks and rules: keys, limits, reachable steps, and the examples inside every file."""
-    from assist.coach.playbook import check_playbook, list_playbooks
+    from assist.coach.playbook import check_playbook
     from detectors.examples import failing_examples
     from detectors.rulebook import load_rules
 
-    rulebook = load_rules(extra=[*load_settings(config).rules, *(rules or [])] or None)
-    names = playbook or list_playbooks()
-    problems = [line for name in names for line in check_playbook(name, options=options, rules=rulebook)]
+    settings = load_settings(config)
+    rulebook = load_rules(extra=[*settings.rules, *(rules or [])] or None)
+    chosen = _chosen(playbook, options, settings)
+    problems = [line for name, given in chosen for line in check_playbook(name, options=given, rules=rulebook)]
     problems += failing_examples(rulebook)
     for line in dict.fromkeys(problems):
         console.print(line, soft_wrap=True)
@@ -66,7 +75,28 @@ def playbook_check(
         fail(f"{len(problems)} problem(s) found; the running playbook stays in force", "playbook-invalid")
     for rule in rulebook.overdue(date.today()):
         console.print(f"{rule.source}: {rule.id}: review was due on {rule.review_by} ({rule.owner})")
-    console.print(f"playbooks ok; rules ok ({len(rulebook.rules)} rules, version {rulebook.version})")
+    checked = ", ".join(f"{name} with {given}" if given else name for name, given in chosen)
+    entries = len(rulebook.rules) + len(rulebook.exceptions)
+    text = f"playbooks ok: {checked}; rules ok ({entries} rules and exceptions, version {rulebook.version})"
+    if own := len(rulebook.own):
+        text += f"; {own} are your own: a server that runs takes changed rules in when it is started again"
+    console.print(text, soft_wrap=True)
+
+
+def _chosen(
+    named: list[str] | None, options: Path | None, settings: Settings, *, in_force: bool = True
+) -> list[tuple[str, Path | None]]:
+    """Playbooks, each with the options that replace its own (None: none do).
+
+    Without names: first, with `in_force`, the one that calls are judged with; then all shipped ones as they are.
+    """
+    from assist.coach.playbook import list_playbooks
+
+    replacing = options or settings.options
+    if named:
+        return [(name, replacing) for name in named]
+    shipped = [(name, options) for name in list_playbooks()]
+    return list(dict.fromkeys([*([(settings.playbook, replacing)] if in_force else []), *shipped]))
 
 
 @playbook_app.command("new")
@@ -96,13 +126,13 @@ def playbook_diff(before: str, after: str) -> None:
 
 @playbook_app.command("test")
 def playbook_test(
-    playbook: Annotated[list[str] | None, typer.Argument(help="Playbook names or files; default: all shipped.")] = None,
+    playbook: PlaybooksArgument = None,
     script: Annotated[Path | None, typer.Option(help="Written calls; default: NAME.test.toml beside it.")] = None,
     rules: Annotated[
         list[Path] | None,
         typer.Option("--rules", help="Rule files besides those in the settings."),
     ] = None,
-    options: OptionsOption = None,
+    options: OptionsInForceOption = None,
     show: Annotated[bool, typer.Option("--show", help="Also show what was said and what came of it.")] = False,
     config: ConfigOption = None,
 ) -> None:
@@ -111,10 +141,13 @@ def playbook_test(
     from assist.evaluation.trial import load_conversations, run_conversation, turn_report
     from detectors.rulebook import load_rules
 
-    rulebook = load_rules(extra=[*load_settings(config).rules, *(rules or [])] or None)
+    settings = load_settings(config)
+    rulebook = load_rules(extra=[*settings.rules, *(rules or [])] or None)
+    own = settings.playbook not in list_playbooks()  # the written calls of a shipped one are about its own options
+    chosen = _chosen(playbook, options, settings, in_force=own)
     calls = turns = misses = 0
-    for name in playbook or list_playbooks():
-        book = load_playbook(name, options=options)
+    for name, given in chosen:
+        book = load_playbook(name, options=given)
         place, written = load_conversations(name, script)
         for call in written:
             calls += 1
@@ -130,4 +163,5 @@ def playbook_test(
                     console.print(f"{place}: {call.name}: turn {number} ({said}): {miss}", soft_wrap=True)
     if misses:
         fail(f"{misses} of the expectations in {calls} written calls did not come", "playbook-test")
-    console.print(f"{calls} written calls, {turns} turns: all as expected")
+    tried = ", ".join(name for name, _ in chosen)
+    console.print(f"{calls} written calls, {turns} turns: all as expected ({tried})", soft_wrap=True)

@@ -79,7 +79,8 @@ def records_show(call: CallArgument, data: DataOption = None, config: ConfigOpti
 def records_export(
     calls: Annotated[list[str] | None, typer.Argument(help="Ids of calls; none: all that fit.")] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="File (.json, .csv, .html) or folder to write. Default: stdout.")
+        Path | None,
+        typer.Option("--out", help="File (.json, .csv, .html), or a folder with --format. Default: stdout."),
     ] = None,
     form: Annotated[str, typer.Option("--format", help="json, csv or html; default: by the name of --out.")] = "",
     since: Annotated[str, typer.Option(help="First day, such as 2026-11-01.")] = "",
@@ -155,13 +156,13 @@ def followups(
 ) -> None:
     """Open promises of finished calls, with owner and due day; mark them done."""
     from assist.access.audit import open_audit, system_user
-    from assist.records.followups import mark_follow_ups, open_followups, write_calendar
+    from assist.records.followups import check_calendar_file, mark_follow_ups, open_followups, write_calendar
     from overlay.identity import casefolded
 
     settings = load_settings(config, data=data)
     with closing(store_of(settings)) as store:
-        mark_follow_ups(store, done or [], system_user(), done=True)
-        mark_follow_ups(store, reopen or [], system_user(), done=False)
+        check_calendar_file(ical)  # all that can be refused, before anything is marked
+        mark_follow_ups(store, system_user(), done=done or (), reopened=reopen or ())
         found = [each for each in open_followups(store) if not owner or casefolded(owner) == casefolded(each.owner)]
         if ical is not None:
             written = dict.fromkeys(each.call for each in found if each.day is not None)

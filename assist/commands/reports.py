@@ -67,6 +67,8 @@ def backtest(
 
     if not playbook and not rules:
         fail("nothing to try: give --playbook, --rules, or both", "backtest-empty")
+    if what and (since or until):
+        fail("name calls or recordings, or say which by --since and --until: not both", "calls-doubled")
     settings = load_settings(config, data=data, recogniser=recogniser, model=model)
     before = Configuration(
         load_playbook(old or settings.playbook, options=settings.options),

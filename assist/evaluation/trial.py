@@ -19,7 +19,7 @@ from assist.coach.coach import AgentProfile, Coach
 from assist.coach.parts import Playbook
 from assist.coach.planb import Caller
 from assist.coach.playbook import SHIPPED, TEST_SUFFIX, PlaybookError, parse, read_text
-from assist.errors import first_problem
+from assist.errors import first_written_problem
 from assist.events import (
     Action,
     CallStarted,
@@ -88,6 +88,8 @@ class Turn(_Part):
 
     @model_validator(mode="after")
     def _happens(self) -> Turn:
+        if self.says and not self.says.strip():
+            raise ValueError("says: empty: expected some text")
         if self.hears and not self.says:
             raise ValueError("hears: a signal is heard while something is said: expected says as well")
         if self.does and self.does.split(" ")[0] not in DOES:
@@ -135,11 +137,11 @@ def load_conversations(playbook: str | Path, script: Path | None = None) -> tupl
             "playbook-untested",
             f"no scripted conversations of {playbook}: expected {script or script_name}",
         ) from None
+    table = parse(place, text)
     try:
-        found = _Script.model_validate(parse(place, text)).calls
+        found = _Script.model_validate(table).calls
     except ValidationError as error:
-        where, why = first_problem(error)
-        raise PlaybookError("playbook-invalid", f"{place}: {where}: {why}") from None
+        raise PlaybookError("playbook-invalid", f"{place}: {first_written_problem(error, table, _Script)}") from None
     unknown = {name for call in found for turn in call.turns for name in turn.hears} - SIGNAL_IDS
     if unknown:
         known = ", ".join(sorted(SIGNAL_IDS))

@@ -28,12 +28,16 @@ from assist.privacy.pauses import AUTO_PAUSE_USER, Pauses
 from assist.privacy.redaction import Redactor
 from audio.events import Gap, Heard, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, VoiceMeasure, Word
 from detectors.escalation import Escalation
-from detectors.signals import Detector, Level, LevelChange, Severity, Signal, Window
+from detectors.signals import SIGNAL_IDS, Detector, Level, LevelChange, Severity, Signal, Window
 
 WINDOW_MS = 120_000
 """Length of the window that the detectors see."""
 TICK_MS = 500
 """Silence, score decay and dwell times are judged this often; words and voice measures at once."""
+
+
+class UnknownSignalError(Exception):
+    """A detector raises a signal that nothing would weigh, answer or show."""
 
 
 @dataclass
@@ -353,10 +357,13 @@ class Session:
         for detector in list(self.detectors):
             try:
                 for signal in detector(window):
+                    if signal.id not in SIGNAL_IDS:
+                        raise UnknownSignalError(f"{signal.id!r} is none of SIGNAL_IDS in detectors/signals.py")
                     found.setdefault(signal.key, signal)
             except Exception as error:  # one broken detector must not end a call: it is switched off, visibly
                 self.detectors.remove(detector)
-                text = f"detector {detector.name} stopped ({type(error).__name__}); the call goes on without it"
+                why = str(error) if isinstance(error, UnknownSignalError) else type(error).__name__
+                text = f"detector {detector.name} stopped ({why}); the call goes on without it"
                 events.append(Trouble(self.now_ms, f"detector-off:{detector.name}", text))
         found = _without_contained(found)
         if latest is not None and latest.settled:

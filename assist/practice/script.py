@@ -7,9 +7,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from assist.errors import AssistError, first_problem
+from assist.errors import AssistError, first_written_problem
 from detectors.signals import AGENT_SIGNALS
 
 SHIPPED = files("assist.practice") / "calls"
@@ -32,7 +32,7 @@ class Line(_Table):
     """One line of the customer's."""
 
     id: Id
-    say: str = Field(min_length=1, max_length=600)
+    say: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=600)]
     raised: bool = Field(False, description="said in a raised voice")
     branches: list[Branch] = Field(default_factory=list)
     end: bool = Field(False, description="the call is over after this line")
@@ -93,12 +93,13 @@ def load_script(name: str) -> Script:
         reason = getattr(error, "strerror", None) or "not a text file in UTF-8"
         raise AssistError("practice-unreadable", f"{name}: {reason}") from None
     try:
-        script = Script.model_validate(tomllib.loads(text))
-    except ValidationError as error:
-        where, why = first_problem(error)
-        raise AssistError("practice-invalid", f"{name}: {where}: {why}") from None
+        table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # tables without an end; numbers of thousands of digits
         raise AssistError("practice-invalid", f"{name}: not valid TOML: {error}") from None
+    try:
+        script = Script.model_validate(table)
+    except ValidationError as error:
+        raise AssistError("practice-invalid", f"{name}: {first_written_problem(error, table, Script)}") from None
     if problems := problems_of(script):
         raise AssistError("practice-invalid", f"{name}: {problems[0]}")
     return script

@@ -110,7 +110,8 @@ def export(records: Records, out: Path, file_format: str) -> int:
     chosen_format = file_format or out.suffix.removeprefix(".")
     folder = out.is_dir() or (not out.suffix and bool(file_format))
     if chosen_format not in FORMATS:
-        raise AssistError("export-format", f"--out {out}: expected a name that ends in .json, .csv or .html")
+        expected = "expected a name that ends in .json, .csv or .html; for a folder, give --format as well"
+        raise AssistError("export-format", f"--out {out}: {expected}")
     if not folder and chosen_format == "html" and len(records) != 1:
         raise AssistError("export-format", f"--out {out}: a page holds one record: name a folder and --format html")
     if not folder:

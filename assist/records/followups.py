@@ -71,24 +71,33 @@ def _parse_day(day: str) -> date | None:
         return None
 
 
-def mark_follow_ups(store: Store, names: Sequence[str], who: str, *, done: bool) -> None:
+def mark_follow_ups(store: Store, who: str, *, done: Sequence[str] = (), reopened: Sequence[str] = ()) -> None:
     """Mark follow-ups (`OpenFollowUp.name`) done, or open again; stored as reviews of the call.
 
     Raises:
         AssistError: code followup-unknown, before anything is marked.
     """
     found_ids = []
-    for name in names:
+    for name, said in [*((name, "done") for name in done), *((name, "open") for name in reopened)]:
         call, _, identifier = name.rpartition("/")
         record = store.record(call) if call else None
         if record is None or all(each["id"] != identifier for each in record.get("follow_ups", ())):
             raise AssistError(
                 "followup-unknown", f"no follow-up {name!r}: expected CALL/ID as `assist followups` lists them"
             )
-        found_ids.append((call, identifier))
+        found_ids.append((call, identifier, said))
     at = stamp()
-    for call, identifier in found_ids:
-        store.review(call, Review(at, who, "follow-up", identifier, "done" if done else "open")).result()
+    for call, identifier, said in found_ids:
+        store.review(call, Review(at, who, "follow-up", identifier, said)).result()
+
+
+def check_calendar_file(out: Path | None) -> None:
+    """Whether `write_calendar` can write this file (None: none).
+
+    Raises:
+        AssistError: code export-failed.
+    """
+    check_file(out, "BEGIN:VCALENDAR")
 
 
 def write_calendar(followups: list[OpenFollowUp], out: Path) -> None:
@@ -98,5 +107,5 @@ def write_calendar(followups: list[OpenFollowUp], out: Path) -> None:
         AssistError: code export-failed.
     """
     dated = [(f"{f.call}-{f.id}", f.what, f.owner, f.at or f.day) for f in followups if f.day is not None]
-    check_file(out, "BEGIN:VCALENDAR")
+    check_calendar_file(out)
     write_file(out, to_icalendar(dated, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"))
