@@ -205,6 +205,7 @@ def test_the_same_recording_gives_the_same_record(replayed, told, tmp_path):
         (("records", "export", "nope"), "no record of call 'nope'"),
         (("records", "list", "--data", "mistyped"), "there is no folder mistyped"),
         (("backup", "copy.db", "--data", "tests"), "there is no store in tests"),
+        (("records", "list", "--data", ""), "it is empty: expected a path"),
         (("records", "export", "k1", "--since", "2026-11-01"), "name calls, or say which by --since"),
         (("records", "export", "--since", "2026-11-02", "--until", "2026-11-01"), "is after the last day 2026-11-01"),
         (("replay", "missing.wav"), "missing.wav"),
