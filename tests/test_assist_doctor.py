@@ -324,6 +324,24 @@ def test_what_this_user_may_not_write_is_named_and_no_backup_asked_for(rights, t
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
+def test_nothing_in_a_data_folder_that_is_shut_is_called_sound(tmp_path, monkeypatch):
+    with_a_call(settings_of(tmp_path), datetime.now(UTC))
+    data = settings_of(tmp_path).data
+    monkeypatch.chdir(tmp_path)
+    tmp_path.chmod(0o755)
+    data.chmod(0)
+    if os.getuid() == 0:
+        os.chown(data, 65534, 65534)
+    checks = ["database", "keys", "put aside"]
+    settings = Settings(data=Path(data.name))
+    found = as_nobody(lambda: [(each.check, each.level.value, each.text) for each in examine(settings)])
+    found = [each for each in found if each[0] in checks]
+    data.chmod(0o700)
+    assert [(check, level) for check, level, _ in found] == [(check, "bad") for check in checks], found
+    assert all(text.startswith("could not be looked at: data") and "Errno" not in text for _, _, text in found), found
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
 def test_a_key_that_may_only_be_read_is_enough(tmp_path, monkeypatch):
     tmp_path.chmod(0o700)
     data = tmp_path / "the data"
