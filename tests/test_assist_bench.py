@@ -160,6 +160,7 @@ def fails(kind, *, progress):
     raise AudioError("model-corrupt", kind)
 
 
+@pytest.mark.usefixtures("on_a_terminal")
 def test_a_process_of_its_own_hands_its_errors_back():
     with pytest.raises(AudioError, match="broken") as raised:
         alone(fails, "broken")
