@@ -7,7 +7,7 @@ import errno
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -207,8 +207,12 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: App, host: str = "127.0.0.1", port: int = 8765) -> AsyncIterator[str]:
+async def serving(
+    app: App, host: str = "127.0.0.1", port: int = 8765, *, elsewhere: Callable[[str], object] | None = None
+) -> AsyncIterator[str]:
     """Serve while the block runs; yields the address, such as "http://127.0.0.1:8765". Port 0 takes a free one.
+
+    `elsewhere`: where the port is in use, a free one is taken and this told so in one line.
 
     Raises:
         OverlayError: port-in-use, address-unknown; login-needed or tls-needed where others than this machine get in;
@@ -218,7 +222,13 @@ async def serving(app: App, host: str = "127.0.0.1", port: int = 8765) -> AsyncI
     app.state.check()
     _check_exposure(host, settings, app.state.open)
     certificate, key = settings.certificate or (None, None)
-    listener = _bind(host, port)
+    try:
+        listener = _bind(host, port)
+    except OverlayError as error:
+        if elsewhere is None or error.code != "port-in-use":
+            raise
+        listener = _bind(host, 0)
+        elsewhere(f"Port {port} is in use: the pages are on {listener.getsockname()[1]}.")
     config = uvicorn.Config(
         app,
         ssl_certfile=certificate,
