@@ -11,8 +11,6 @@ from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cryptography import x509
-
 from assist.doctor.finding import Finding, bad, ok, warning
 from assist.live.writing import socket_path
 from assist.settings import Settings
@@ -93,7 +91,7 @@ def names(settings: Settings) -> Iterator[Finding]:
 
 def certificate(settings: Settings) -> Iterator[Finding]:
     """The TLS certificate, where there is one, can be served with."""
-    from overlay.http_server import check_certificate, check_dates
+    from overlay.http_server import certificate_names, check_certificate, check_dates
 
     if settings.certificate is None or settings.certificate_key is None:
         return
@@ -103,33 +101,24 @@ def certificate(settings: Settings) -> Iterator[Finding]:
     except OverlayError as error:
         yield bad("certificate", str(error))
         return
-    served = _names_of(settings.certificate)
-    names = [] if settings.proxies else [urlsplit(f"//{host}").hostname or host for host in settings.hosts]
-    foreign = [name for name in names if not any(_fits(name, each) for each in served)]
+    served = certificate_names(settings.certificate, settings.certificate_key)
+    hosts = () if served is None or settings.proxies else settings.hosts
+    asked = [urlsplit(f"//{host}").hostname or host for host in hosts]
+    foreign = [name for name in asked if not any(_fits(name, each) for each in served or ())]
     if soon:
         yield warning("certificate", soon)
     if foreign:
-        made_out = f"is made out to {', '.join(served) or 'no name'}, not to {', '.join(foreign)}"
+        made_out = f"is made out to {', '.join(served or ()) or 'no name'}, not to {', '.join(foreign)}"
         yield warning("certificate", f"{settings.certificate} {made_out}: browsers refuse it under that name")
     if not soon and not foreign:
         yield ok("certificate", f"{settings.certificate} fits its key, which is its owner's only")
 
 
-def _names_of(certificate: Path) -> list[str]:
-    """The names and addresses that browsers accept a server with this certificate under."""
-    try:
-        first = x509.load_pem_x509_certificate(certificate.read_bytes())
-        names = first.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
-        return []
-    return [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
-
-
 def _fits(name: str, served: str) -> bool:
     """Whether a host's name is one of the certificate's: `*` stands for one label."""
     if served.startswith("*."):
-        return name.partition(".")[2] == served[2:].lower()
-    return name == served.lower()
+        return name.partition(".")[2] == served[2:]
+    return name == served
 
 
 def network(settings: Settings) -> Iterator[Finding]:
