@@ -46,6 +46,13 @@ def _nameable(path: Path) -> Path:
     return path
 
 
+def _not_empty(given: object) -> object:
+    """Refuse what would be the current folder."""
+    if given == "":
+        raise ValueError("it is empty: expected a path")
+    return given
+
+
 def _own_folder() -> Path:
     try:
         return _nameable(user_data_path(APP))
@@ -66,7 +73,7 @@ def _own_file() -> Path | None:
 Agent = Annotated[str, BeforeValidator(lambda agent: normalised(agent) if isinstance(agent, str) else agent)]
 """Name of an agent, as a user of that name is kept."""
 
-FilePath = Annotated[Path, AfterValidator(_nameable)]
+FilePath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_nameable)]
 
 
 class AlertSettings(BaseModel):
@@ -310,14 +317,15 @@ def _placed(key: str, value: object, folder: Path) -> object:
     """What stands in the settings file, its paths whole; what is no path stays as it is."""
     if isinstance(value, list):
         return [_placed(key, each, folder) for each in value] if key == "rules" else value
-    if not isinstance(value, str) or "\0" in value:
+    if not isinstance(value, str) or not value or "\0" in value:
         return value
+    placed = str(folder / os.path.expanduser(value))
     is_path = (
         key in ("data", "options", "rules", "certificate", "certificate_key")
         or (key == "playbook" and value.endswith(".toml"))
-        or (key == "model" and Path(value).name != value)
+        or (key == "model" and (Path(value).name != value or os.path.isdir(placed)))
     )
-    return str(folder / os.path.expanduser(value)) if is_path else value
+    return placed if is_path else value
 
 
 def _expected(loc: tuple[int | str, ...], why: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -23,7 +24,9 @@ from audio.events import Pcm, Word
 from audio.windows import batch_key
 from audio.worker import DecodingInput, Model, RecogniserInfo, Reply, Request
 
-COMMAND = (sys.executable, "-P", "-c", "from audio.worker import main; main()")
+IGNORE_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+"""Before anything else is imported: it is the parent's, as in audio/worker.py."""
+COMMAND = (sys.executable, "-P", "-c", f"{IGNORE_CTRL_C}; from audio.worker import main; main()")
 LOAD_TIMEOUT_S = 300.0
 """Seconds to load a model: 3 GB from a slow disk take a minute."""
 EXIT_TIMEOUT_S = 5.0
@@ -169,6 +172,10 @@ class WorkerProcess:
             self.kill()
             self._reader.join()
             ended = self._child.wait()
+            if ended == -signal.SIGINT:
+                raise AudioError(
+                    "process-interrupted", "The recogniser's process was interrupted while it loaded its model."
+                ) from None
             how = (
                 f"ended with {ended}"
                 if isinstance(error, WorkerLost)

@@ -138,8 +138,11 @@ def main() -> None:
         replies.write(_line({"code": error.code, "text": str(error)}))
         replies.flush()
         return
-    replies.write(_line(asdict(recogniser_info(recogniser))))
-    replies.flush()
+    try:
+        replies.write(_line(asdict(recogniser_info(recogniser))))
+        replies.flush()
+    except OSError:  # the parent has gone meanwhile
+        os._exit(0)
     handler = _RequestHandler(recogniser, replies)
     with ThreadPoolExecutor(settings["threads"]) as pool:
         while True:

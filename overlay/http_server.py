@@ -7,9 +7,10 @@ import errno
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -207,8 +208,12 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: App, host: str = "127.0.0.1", port: int = 8765) -> AsyncIterator[str]:
+async def serving(
+    app: App, host: str = "127.0.0.1", port: int = 8765, *, elsewhere: Callable[[str], object] | None = None
+) -> AsyncIterator[str]:
     """Serve while the block runs; yields the address, such as "http://127.0.0.1:8765". Port 0 takes a free one.
+
+    `elsewhere`: where the port is in use, a free one is taken and this told so in one line.
 
     Raises:
         OverlayError: port-in-use, address-unknown; login-needed or tls-needed where others than this machine get in;
@@ -218,7 +223,13 @@ async def serving(app: App, host: str = "127.0.0.1", port: int = 8765) -> AsyncI
     app.state.check()
     _check_exposure(host, settings, app.state.open)
     certificate, key = settings.certificate or (None, None)
-    listener = _bind(host, port)
+    try:
+        listener = _bind(host, port)
+    except OverlayError as error:
+        if elsewhere is None or error.code != "port-in-use":
+            raise
+        listener = _bind(host, 0)
+        elsewhere(f"Port {port} is in use: the pages are on {listener.getsockname()[1]}.")
     config = uvicorn.Config(
         app,
         ssl_certfile=certificate,
@@ -305,19 +316,8 @@ def check_dates(certificate: Path, key: Path, now: datetime) -> str:
         OverlayError: code certificate-out-of-date.
     """
     renew = "renew it, then start the program again."
-    # ssl gives the dates of a verified peer's certificate only: so make both ends of a connection, in memory.
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    server = _server_context(certificate, key).wrap_bio(to_server, to_client, server_side=True)
-    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    trusting.check_hostname = False
-    trusting.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:
-        trusting.load_verify_locations(certificate)
-        client = trusting.wrap_bio(to_client, to_server)
-        for side in (client, server, client):
-            with suppress(ssl.SSLWantReadError):
-                side.do_handshake()
-        ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(str((client.getpeercert() or {})["notAfter"])), UTC)
+        ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(_as_seen(certificate, key)["notAfter"])), UTC)
     except ssl.SSLCertVerificationError as error:
         if error.verify_code in (_NOT_YET, _EXPIRED):
             what = "has expired" if error.verify_code == _EXPIRED else "is not valid yet, by this machine's clock"
@@ -328,6 +328,32 @@ def check_dates(certificate: Path, key: Path, now: datetime) -> str:
     except (ssl.SSLError, ValueError, KeyError):  # dates unknown: browsers will say what is wrong
         return ""
     return f"{certificate} ends on {ends:%Y-%m-%d}: {renew}" if ends < now + EXPIRY_WARNING else ""
+
+
+def certificate_names(certificate: Path, key: Path) -> list[str] | None:
+    """The names and addresses under which browsers accept a usable certificate; None where they cannot be read."""
+    try:
+        found = _as_seen(certificate, key).get("subjectAltName", ())
+        addresses = [str(ip_address(name)) for kind, name in found if kind == "IP Address"]
+    except (ssl.SSLError, ValueError):
+        return None
+    return [*(name.lower() for kind, name in found if kind == "DNS"), *addresses]
+
+
+def _as_seen(certificate: Path, key: Path) -> dict[str, Any]:
+    """The certificate as a client that trusts it has it; raises ssl.SSLError where none would."""
+    # ssl gives the dates of a verified peer's certificate only: so make both ends of a connection, in memory.
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = _server_context(certificate, key).wrap_bio(to_server, to_client, server_side=True)
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname = False
+    trusting.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    trusting.load_verify_locations(certificate)
+    client = trusting.wrap_bio(to_client, to_server)
+    for side in (client, server, client):
+        with suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    return client.getpeercert() or {}
 
 
 def _server_context(certificate: Path, key: Path) -> ssl.SSLContext:

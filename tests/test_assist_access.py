@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from errno import ENOSPC
@@ -628,6 +629,23 @@ def test_no_password_is_asked_for_in_vain(line: tuple[str, ...], code: str, stor
 def test_where_nobody_types_a_password_it_is_said_how_else_to_give_it(tmp_path: Path) -> None:
     told = command("users", "add", "Dana", "--role", "agent", "--data", str(tmp_path))
     assert told.returncode == 1 and "expected it typed twice, or --password-stdin" in told.stderr
+
+
+@pytest.mark.parametrize(
+    "line", [b"\xef\xbb\xbfZo\xc3\xab Horse 4242\r\n", b"Zo\xc3\xab Horse 4242"], ids=["Windows", "bare"]
+)
+def test_a_password_from_a_file_is_its_first_line_whoever_wrote_it(line: bytes, tmp_path: Path) -> None:
+    add = ["users", "add", "Eva", "--role", "admin", "--password-stdin", "--data", str(tmp_path)]
+    assert CliRunner().invoke(app, add, input=line).exit_code == 0
+    with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as store:
+        assert Accounts(store.people).verify("Eva", "Zo\xeb Horse 4242")
+
+
+def test_a_password_in_another_encoding_is_refused_with_what_is_expected(tmp_path: Path) -> None:
+    add = ["users", "add", "Eva", "--role", "admin", "--password-stdin", "--data", str(tmp_path)]
+    for line in ("Zo\xeb Horse 4242\n".encode("latin-1"), "Zo\xeb Horse 4242\r\n".encode("utf-16")):
+        told = CliRunner().invoke(app, add, input=line)
+        assert told.exit_code == 1 and "expected it in UTF-8" in told.output and "[password-unreadable]" in told.output
 
 
 def test_a_user_of_this_system_is_noted_as_who_they_are_or_by_number_whatever_the_environment_says(

@@ -3,7 +3,9 @@
 import asyncio
 import io
 import json
+import os
 import re
+import signal
 import sys
 import time
 from dataclasses import replace
@@ -153,13 +155,18 @@ def test_every_bad_input_has_its_code(call, code):
 def fails(kind, *, progress):
     if kind == "exit":
         sys.exit(3)
+    if kind == "ctrl-c":
+        os.kill(os.getpid(), signal.SIGINT)
     raise AudioError("model-corrupt", kind)
 
 
+@pytest.mark.usefixtures("on_a_terminal")
 def test_a_process_of_its_own_hands_its_errors_back():
     with pytest.raises(AudioError, match="broken") as raised:
         alone(fails, "broken")
     assert raised.value.code == "model-corrupt"
+    with pytest.raises(AudioError, match="ctrl-c"):
+        alone(fails, "ctrl-c")
     with pytest.raises(AssistError, match="exit code 3") as died:
         alone(fails, "exit")
     assert died.value.code == "bench-died"

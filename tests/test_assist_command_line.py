@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import httpx
 import numpy as np
@@ -20,6 +21,7 @@ import pytest
 import soundfile
 from rich.console import Console
 
+from assist.__main__ import main as begin
 from assist.access.accounts import add_user
 from assist.commands.main import main
 from assist.errors import AssistError
@@ -205,6 +207,7 @@ def test_the_same_recording_gives_the_same_record(replayed, told, tmp_path):
         (("records", "export", "nope"), "no record of call 'nope'"),
         (("records", "list", "--data", "mistyped"), "there is no folder mistyped"),
         (("backup", "copy.db", "--data", "tests"), "there is no store in tests"),
+        (("records", "list", "--data", ""), "it is empty: expected a path"),
         (("records", "export", "k1", "--since", "2026-11-01"), "name calls, or say which by --since"),
         (("records", "export", "--since", "2026-11-02", "--until", "2026-11-01"), "is after the last day 2026-11-01"),
         (("replay", "missing.wav"), "missing.wav"),
@@ -234,6 +237,18 @@ def test_bad_input_is_one_clear_line(arguments, says, told, tmp_path):
     assert says in answer.stderr, answer.stderr
     if answer.returncode == 1:
         assert len(answer.stderr.strip().splitlines()) == 1, answer.stderr
+
+
+def test_ctrl_c_while_the_program_is_being_loaded_ends_it_quietly(monkeypatch):
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    loading = ModuleType("assist.commands.main")
+    loading.__getattr__ = interrupted
+    monkeypatch.setitem(sys.modules, loading.__name__, loading)
+    with pytest.raises(SystemExit) as left:
+        begin()
+    assert left.value.code == 130
 
 
 def test_a_command_that_is_named_works_as_it_is_printed(told, tmp_path):

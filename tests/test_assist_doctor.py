@@ -7,6 +7,7 @@ import socket
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from typer.testing import CliRunner
 from assist.access.accounts import add_user
 from assist.access.audit import open_audit
 from assist.commands.main import app
-from assist.doctor import hearing, judging, machine
+from assist.doctor import hearing, judging, machine, serving
 from assist.doctor.examine import examine
 from assist.doctor.finding import Level
 from assist.events import CallStarted
@@ -53,6 +54,7 @@ silent = ["I go home"]
 """
 BY_USERS = {"login": LoginSettings(by="users")}
 NAMED = {"host": "0.0.0.0", "port": 8765, "hosts": ["assist.example:8765"], **BY_USERS}
+PROXIED = {"host": "0.0.0.0", "login": LoginSettings(by="proxy", header="X-User", role="agent")}
 CERTIFIED = {"certificate": Path("no.pem"), "certificate_key": Path("no.key")}
 STARTED = CallStarted(0, "k1", "dana", "", "", "…0142", "", "test", ("agent", "customer"), {})
 
@@ -260,6 +262,17 @@ def nothing(settings, tmp_path):
         (nothing, {"host": "0.0.0.0"}, "login", "bad", "needs a login"),
         (nothing, {"hosts": ["assist.example"], "proxies": ["127.0.0.1"]}, "login", "bad", "needs a login"),
         (nothing, {"hosts": ["assist.example"]}, "login", "bad", "needs a login"),
+        (
+            nothing,
+            PROXIED | {"proxies": ["10.0.0.1", "0.0.0.0/0"]},
+            "login",
+            "bad",
+            "every machine in 0.0.0.0/0 is taken",
+        ),
+        (nothing, PROXIED | {"proxies": ["::/0"]}, "login", "bad", "may log in as anybody: name the proxy's own"),
+        (nothing, PROXIED | {"proxies": ["10.0.0.0/8"]}, "login", "warning", "10.0.0.0/8"),
+        (nothing, PROXIED | {"proxies": ["8.8.8.0/24"]}, "login", "warning", "8.8.8.0/24"),
+        (nothing, PROXIED | {"proxies": ["10.1.0.0/16", "8.8.8.8", "fd00::/64"]}, "login", "ok", "by proxy"),
         (nothing, NAMED | {"hosts": []}, "names", "bad", "set hosts, such as assist.example:8765"),
         (nothing, NAMED | {"hosts": ["assist.example"]}, "names", "warning", "hosts has no assist.example:8765"),
         (nothing, NAMED, "names", "ok", "assist.example:8765"),
@@ -311,6 +324,24 @@ def test_what_this_user_may_not_write_is_named_and_no_backup_asked_for(rights, t
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
+def test_nothing_in_a_data_folder_that_is_shut_is_called_sound(tmp_path, monkeypatch):
+    with_a_call(settings_of(tmp_path), datetime.now(UTC))
+    data = settings_of(tmp_path).data
+    monkeypatch.chdir(tmp_path)
+    tmp_path.chmod(0o755)
+    data.chmod(0)
+    if os.getuid() == 0:
+        os.chown(data, 65534, 65534)
+    checks = ["database", "keys", "put aside"]
+    settings = Settings(data=Path(data.name))
+    found = as_nobody(lambda: [(each.check, each.level.value, each.text) for each in examine(settings)])
+    found = [each for each in found if each[0] in checks]
+    data.chmod(0o700)
+    assert [(check, level) for check, level, _ in found] == [(check, "bad") for check in checks], found
+    assert all(text.startswith("could not be looked at: data") and "Errno" not in text for _, _, text in found), found
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
 def test_a_key_that_may_only_be_read_is_enough(tmp_path, monkeypatch):
     tmp_path.chmod(0o700)
     data = tmp_path / "the data"
@@ -352,11 +383,13 @@ def as_nobody(act):
     return [tuple(each) for each in said]
 
 
-def certified(folder, name="here", days=(-1, 90), pass_phrase=None):
+def certified(folder, name="here", days=(-1, 90), pass_phrase=None, names=()):
     """The files of a new certificate, valid between these days from now, and of its key."""
     key, subject = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     begins, ends = (datetime.now(UTC) + timedelta(days=day) for day in days)
     made = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number(), begins, ends)
+    if names:
+        made = made.add_extension(x509.SubjectAlternativeName(names), critical=False)
     pem, own = folder / f"{name}.pem", folder / f"{name}.key"
     pem.write_bytes(made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
     sealed = BestAvailableEncryption(pass_phrase) if pass_phrase else NoEncryption()
@@ -377,6 +410,23 @@ def certified(folder, name="here", days=(-1, 90), pass_phrase=None):
 def test_a_certificate_that_is_no_good_says_why(how, level, says, tmp_path):
     found = levels(settings_of(tmp_path, host="0.0.0.0", **certified(tmp_path, **how), **BY_USERS))["certificate"]
     assert (found.level, says in found.text) == (level, True), found
+
+
+@pytest.mark.parametrize(
+    ("hosts", "missing"),
+    [
+        (["assist.example:8765", "a.wild.example", "192.0.2.7", "[fd00::1]:8765"], ""),
+        (["assist.example", "assist.other:8765"], "assist.other"),
+        (["a.b.wild.example"], "a.b.wild.example"),
+    ],
+)
+def test_a_certificate_that_is_made_out_to_another_name_says_to_which(hosts, missing, tmp_path):
+    addresses = [x509.IPAddress(ip_address(each)) for each in ("192.0.2.7", "fd00::1")]
+    files = certified(tmp_path, names=[x509.DNSName("assist.example"), x509.DNSName("*.wild.example"), *addresses])
+    [found] = serving.certificate(settings_of(tmp_path, hosts=hosts, **files))
+    named = "is made out to assist.example, *.wild.example, 192.0.2.7, fd00::1, not to "
+    assert found.level == ("warning" if missing else "ok")
+    assert (named + missing + ":" in found.text) == bool(missing), found
 
 
 def test_a_certificate_with_another_ones_key_says_so(tmp_path):

@@ -313,8 +313,14 @@ def test_a_restore_beside_another_audit_key_says_so_and_writes_nothing_under_it(
     open_audit(anew.people, other).note_command("settings")
     anew.close()
     line = ["restore", str(tmp_path / "new.backup"), "--data", str(other)]
-    told = CliRunner().invoke(app, line).stdout
-    assert "entry 1 was changed" in told and "audit.key is not its key" in told and "--without-audit-log" in told
+    answer = CliRunner().invoke(app, line)
+    told = answer.stdout
+    assert (
+        answer.exit_code == 1
+        and "entry 1 was changed" in told
+        and "audit.key is not its key" in told
+        and "--without-audit-log" in told
+    )
     copyfile(data / "audit.key", other / "audit.key")
     assert "audit" not in CliRunner().invoke(app, line).stdout
     again = open_store(f"sqlite:///{other / 'assist.db'}")
@@ -328,11 +334,13 @@ def test_on_another_machine_a_restore_says_what_is_missing_and_the_audit_log_can
     write_backup(store, tmp_path / "new.backup")
     other = tmp_path / "other"
     line = ["restore", str(tmp_path / "new.backup"), "--data", str(other)]
-    assert "2 call(s) of it are left out" in CliRunner().invoke(app, line).stdout
+    answer = CliRunner().invoke(app, line)
+    assert answer.exit_code == 1 and "2 call(s) of it are left out" in answer.stdout, "serve would not start"
     copyfile(tmp_path / "data" / "keys.db", other / "keys.db")
     told = CliRunner().invoke(app, line).stdout
     assert "left out" not in told and "audit.key is missing" in told
-    assert "audit.key" not in CliRunner().invoke(app, [*line, "--without-audit-log"]).stdout
+    answer = CliRunner().invoke(app, [*line, "--without-audit-log"])
+    assert answer.exit_code == 0 and "audit.key" not in answer.stdout
     again = open_store(f"sqlite:///{other / 'assist.db'}")
     assert {call.call for call in again.calls()} == {"k1", "k2"}
     assert [row.entry.what for row in again.people.audit()] == ["restore"]

@@ -275,7 +275,7 @@ def test_the_trainee_can_answer_on_the_agents_page(tmp_path):
         chosen = Settings(data=tmp_path, port=0, agent="Trainee")
         call = new_practice_call(load_script("missed-visit"), chosen, lambda event: None)
         complaints = []
-        async with page_of(call, chosen) as address, async_playwright() as playwright:
+        async with page_of(call, chosen, print) as address, async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
             page = await browser.new_page(viewport={"width": 380, "height": 760})
             page.on("console", lambda each: complaints.append(each.text) if each.type == "error" else None)
@@ -319,7 +319,7 @@ def test_the_page_has_room_for_an_answer_keeps_the_feedback_and_takes_the_next_p
             browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
             page = await browser.new_page(viewport={"width": 380, "height": 560})
             await page.add_init_script(LATER)
-            async with page_of(call, chosen) as address:
+            async with page_of(call, chosen, print) as address:
                 await page.goto(address)
                 playing = asyncio.create_task(call.in_text(call.replies.get))
                 status = page.locator("#practice [role=status]")
@@ -349,14 +349,14 @@ def test_the_page_has_room_for_an_answer_keeps_the_feedback_and_takes_the_next_p
             port = int(address.split(":")[2].split("/")[0])
             chosen = chosen.model_copy(update={"port": port})
             call = new_practice_call(load_script("charged-twice"), chosen, lambda event: None)
-            async with page_of(call, chosen):
+            async with page_of(call, chosen, print):
                 playing = asyncio.create_task(call.in_text(call.replies.get))
                 await expect(page.locator("#practice")).to_contain_text(call.practice.script.about)
                 await page.get_by_label("Your answer").fill("half of an answer")
                 call.replies.put_nowait(None)
                 await playing
             call = new_practice_call(load_script("missed-visit"), chosen, lambda event: None)
-            async with page_of(call, chosen):
+            async with page_of(call, chosen, print):
                 playing = asyncio.create_task(call.in_text(call.replies.get))
                 await expect(page.locator("#practice")).to_contain_text(call.practice.script.about)
                 await expect(page.get_by_label("Your answer")).to_have_value("")
@@ -584,7 +584,7 @@ def test_aloud_the_page_takes_no_typed_answer(tmp_path):
 
     async def scene(ears):
         source = open_recording(spoken(tmp_path, GREETING), agent_channel=0, speed=float("inf"))
-        async with page_of(call, chosen) as address, async_playwright() as playwright:
+        async with page_of(call, chosen, print) as address, async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
             page = await browser.new_page(viewport={"width": 380, "height": 760})
             await page.goto(address)

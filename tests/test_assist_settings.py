@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from typer.testing import CliRunner
 
 from assist.commands.main import app
+from assist.errors import AssistError
 from assist.settings import Settings, load_settings
 
 
@@ -59,3 +60,16 @@ def test_what_is_in_force_is_shown_as_a_file_that_says_the_same(tmp_path):
     shown.write_text(printed("show", "--config", path), encoding="utf-8")
     assert load_settings(shown) == load_settings(path) != Settings()
     assert load_settings(shown).data == tmp_path / "kept"
+
+
+def test_a_path_in_the_file_is_from_its_folder_and_never_empty(tmp_path, monkeypatch):
+    (tmp_path / "there" / "own-model").mkdir(parents=True)
+    path = tmp_path / "there" / "assist.toml"
+    monkeypatch.chdir(tmp_path)
+    for model, taken in (("own-model", str(path.parent / "own-model")), ("base.en", "base.en")):
+        path.write_text(f'model = "{model}"\n', encoding="utf-8")
+        assert load_settings(path).model == taken
+    for line in ('data = ""', 'rules = [""]', 'certificate = ""'):
+        path.write_text(line, encoding="utf-8")
+        with pytest.raises(AssistError, match="it is empty: expected a path"):
+            load_settings(path)

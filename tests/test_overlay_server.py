@@ -460,6 +460,10 @@ def test_a_port_in_use_an_unknown_address_and_an_open_door_are_one_clear_error()
                         pass
                 assert refused.value.code == code
                 assert "\n" not in str(refused.value)
+            told: list[str] = []
+            port = taken.getsockname()[1]
+            async with serving(app, port=port, elsewhere=told.append) as base:
+                assert told == [f"Port {port} is in use: the pages are on {base.rpartition(':')[2]}."]
         for host, settings, code in (
             ("192.0.2.1", ScreenSettings(identify=by_header), "tls-needed"),
             ("192.0.2.1", ScreenSettings(identify=by_header, proxies=("192.0.2.7",)), "address-unknown"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any, Protocol, TypeVar
 
@@ -28,11 +30,13 @@ def alone(work: Work[T], *arguments: Any, progress: Callable[[float], None] = la
     Raises what the work raises of AssistError and AudioError; AssistError bench-died where the process ended early.
     """
     context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_do, args=(there, work, arguments), daemon=True)
-    process.start()
+    here, there = context.Pipe()
+    process = context.Process(target=_do, args=(there,), daemon=True)
+    with _leaving_ctrl_c_to_this_process():
+        process.start()
     there.close()
     try:
+        here.send((work, arguments))  # not at the start: a long recording is taken only once the process is up
         while True:
             kind, value = here.recv()
             if kind == "progress":
@@ -42,18 +46,33 @@ def alone(work: Work[T], *arguments: Any, progress: Callable[[float], None] = la
                 return answer
             else:
                 raise (AudioError if kind == "audio" else AssistError)(*value)
-    except EOFError:
+    except (EOFError, ConnectionError):
         process.join()
         raise AssistError(
             "bench-died", f"The measuring process ended early (exit code {process.exitcode}): is there enough memory?"
         ) from None
+    except KeyboardInterrupt:
+        process.kill()
+        raise
     finally:
         here.close()
         process.join(timeout=10)
         process.kill()
 
 
-def _do(there: Connection, work: Work[Any], arguments: tuple[Any, ...]) -> None:
+@contextlib.contextmanager
+def _leaving_ctrl_c_to_this_process() -> Iterator[None]:
+    """A terminal tells Ctrl-C to every process in it: those begun meanwhile ignore it, and so do theirs."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _do(there: Connection) -> None:
+    work: Work[Any]
+    work, arguments = there.recv()
     try:
         answer = work(*arguments, progress=lambda share: there.send(("progress", share)))
     except AudioError as error:

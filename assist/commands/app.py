@@ -83,6 +83,13 @@ console = PlainConsole(highlight=False, markup=False, emoji=False)
 lasting = LastingConsole(highlight=False, markup=False, emoji=False)
 
 
+def _path(given: str) -> Path:
+    """Refuse what an unset variable leaves of a path: it would be the current folder."""
+    if not given:
+        raise typer.BadParameter("it is empty: expected a path (. is the current folder)")
+    return Path(given)
+
+
 def _named(param: typer.CallbackParam, value: Path | None) -> Path | None:
     if value is not None:
         hints.named(param.opts[0], value)
@@ -94,12 +101,14 @@ ConfigOption = Annotated[
     typer.Option(
         "--config",
         callback=_named,
-        readable=False,
+        parser=_path,
+        metavar="PATH",
         help="Settings file (TOML). Default: assist.toml in the user's configuration folder.",
     ),
 ]
 DataOption = Annotated[
-    Path | None, typer.Option("--data", callback=_named, readable=False, help="Folder of the store and the models.")
+    Path | None,
+    typer.Option("--data", callback=_named, parser=_path, metavar="PATH", help="Folder of the store and the models."),
 ]
 PortOption = Annotated[int | None, typer.Option("--port", help="Port of the pages on loopback (8765).")]
 AgentOption = Annotated[str | None, typer.Option("--agent", help="Name of the agent on this call.")]

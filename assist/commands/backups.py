@@ -56,6 +56,7 @@ def restore(
     settings = load_settings(config, data=data)
     restored = restore_backup(backup, settings.store_url, audit_log=not without_audit_log)
     console.print(f"restored from {backup}")
+    ready = True
     with closing(store_of(settings)) as store:
         try:
             log = open_audit(store.people, settings.data)
@@ -63,6 +64,7 @@ def restore(
                 raise AssistError("audit-broken", f"{problem}, or {audit_key_path(settings.data)} is not its key")
             log.note_command("restore", backup.name, "without its audit log" if without_audit_log else "")
         except AssistError as error:
+            ready = False
             text = (
                 f"The audit log cannot go on: {error}; put the right audit.key there before anything starts, and "
                 f"restore again; where it is lost: remove any audit.key there, then "
@@ -90,3 +92,5 @@ def restore(
             f"{settings.keep.transcript_days} days; delete it when you are sure."
         )
         console.print(text, soft_wrap=True)
+    if not ready:
+        raise typer.Exit(1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import sys
 
 from assist.commands import (
     backups,
@@ -70,5 +69,3 @@ def main() -> None:
         if not (line := read_error_line(error)):
             raise
         fail(line, "store-failed")
-    except KeyboardInterrupt:
-        sys.exit(130)

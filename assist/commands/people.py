@@ -130,7 +130,10 @@ def audit(
 
 def _password(from_stdin: bool) -> str:
     if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
+        try:
+            return sys.stdin.buffer.readline().decode("utf-8-sig").rstrip("\r\n")
+        except UnicodeDecodeError:
+            fail("the password cannot be read: expected it in UTF-8 on the first line", "password-unreadable")
     try:
         return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
     except typer.Abort:  # Ctrl-C, or nobody is there to type

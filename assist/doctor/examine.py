@@ -39,5 +39,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     for name, check in checks:
         try:
             yield from check(settings)
+        except OSError as error:  # shut, or removed meanwhile
+            what = ": ".join(str(each) for each in (error.filename, error.strerror or error) if each is not None)
+            yield Finding(name, Level.BAD, f"could not be looked at: {what}")
         except Exception as error:  # one check that breaks is a finding, and the others still run
             yield Finding(name, Level.BAD, f"could not be checked: {type(error).__name__}: {str(error)[:160]}")

@@ -7,7 +7,9 @@ import re
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from assist.doctor.finding import Finding, bad, ok, warning
 from assist.live.writing import socket_path
@@ -51,6 +53,9 @@ def login(settings: Settings) -> Iterator[Finding]:
     """Whoever can reach the pages is known."""
     by = settings.login.by
     how = exposure(settings.host, settings.hosts, settings.proxies)
+    trusted = [] if is_loopback(settings.host) else [ip_network(proxy, strict=False) for proxy in settings.proxies]
+    wide = [each for each in trusted if each.prefixlen < (16 if each.version == 4 else 48)]
+    public = [each for each in trusted if each.is_global and each.num_addresses > 1]
     if by == "none" and how:
         yield bad("login", f"{how}, which needs a login: [login] by = ..., or loopback without hosts and proxies")
     elif by == "none":
@@ -59,6 +64,11 @@ def login(settings: Settings) -> Iterator[Finding]:
         yield ok("login", f"by {by}, served to this machine only")
     elif not is_loopback(settings.host) and settings.certificate is None and not settings.proxies:
         yield bad("login", "passwords would cross the network in the clear: set certificate, or name your TLS proxy")
+    elif wide or public:
+        both = [each for each in wide if each in public]
+        told = f"every machine in {(both or wide or public)[0]} is taken for your proxy, and may "
+        told += "log in as anybody" if by == "proxy" else "give any address as its visitor's"
+        yield (bad if both else warning)("login", f"{told}: name the proxy's own address in proxies")
     else:
         yield ok("login", f"by {by}, on {settings.host}")
 
@@ -81,7 +91,7 @@ def names(settings: Settings) -> Iterator[Finding]:
 
 def certificate(settings: Settings) -> Iterator[Finding]:
     """The TLS certificate, where there is one, can be served with."""
-    from overlay.http_server import check_certificate, check_dates
+    from overlay.http_server import certificate_names, check_certificate, check_dates
 
     if settings.certificate is None or settings.certificate_key is None:
         return
@@ -91,10 +101,24 @@ def certificate(settings: Settings) -> Iterator[Finding]:
     except OverlayError as error:
         yield bad("certificate", str(error))
         return
+    served = certificate_names(settings.certificate, settings.certificate_key)
+    hosts = () if served is None or settings.proxies else settings.hosts
+    asked = [urlsplit(f"//{host}").hostname or host for host in hosts]
+    foreign = [name for name in asked if not any(_fits(name, each) for each in served or ())]
     if soon:
         yield warning("certificate", soon)
-    else:
+    if foreign:
+        made_out = f"is made out to {', '.join(served or ()) or 'no name'}, not to {', '.join(foreign)}"
+        yield warning("certificate", f"{settings.certificate} {made_out}: browsers refuse it under that name")
+    if not soon and not foreign:
         yield ok("certificate", f"{settings.certificate} fits its key, which is its owner's only")
+
+
+def _fits(name: str, served: str) -> bool:
+    """Whether a host's name is one of the certificate's: `*` stands for one label."""
+    if served.startswith("*."):
+        return name.partition(".")[2] == served[2:]
+    return name == served
 
 
 def network(settings: Settings) -> Iterator[Finding]:

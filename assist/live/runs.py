@@ -106,12 +106,8 @@ async def running_service(
         async with contextlib.AsyncExitStack() as stack:
             refresh = asyncio.create_task(authentication.keep_refreshing())
             stack.callback(refresh.cancel)
-            try:
-                base = await stack.enter_async_context(serving(app, settings.host, settings.port))
-            except OverlayError as error:
-                if not any_port or error.code != "port-in-use":
-                    raise
-                base = await stack.enter_async_context(serving(app, settings.host, 0))
+            elsewhere = console.print if any_port else None
+            base = await stack.enter_async_context(serving(app, settings.host, settings.port, elsewhere=elsewhere))
             closed = await stack.enter_async_context(accept_calls(service, joins=joins))
             service.address = base
             agent, named = service.setup.login_name(settings.agent), _public_address(base, settings)

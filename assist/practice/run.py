@@ -206,16 +206,10 @@ def new_practice_call(script: Script, settings: Settings, show: Callable[[Event]
 
 
 @contextlib.asynccontextmanager
-async def page_of(practice_call: PracticeCall, settings: Settings) -> AsyncIterator[str]:
-    """Serves the agent's page of this practice call; yields its address."""
+async def page_of(practice_call: PracticeCall, settings: Settings, tell: Callable[[str], object]) -> AsyncIterator[str]:
+    """Serves the agent's page of this practice call; yields its address. Another port than the settings' is told."""
     app = create_app(practice_call.hub, practice_call.do, None, ScreenSettings(agent=practice_call.agent))
-    async with contextlib.AsyncExitStack() as stack:
-        try:
-            base = await stack.enter_async_context(serving(app, "127.0.0.1", settings.port))
-        except OverlayError as error:
-            if error.code != "port-in-use":
-                raise
-            base = await stack.enter_async_context(serving(app, "127.0.0.1", 0))
+    async with serving(app, "127.0.0.1", settings.port, elsewhere=tell) as base:
         yield f"{base}{address_of(practice_call.agent)}"
 
 
@@ -250,7 +244,7 @@ def run_practice(
         console.print(Text.assemble((script.title, "bold"), f" {script.about}\n", (script.aim, "dim")))
         async with contextlib.AsyncExitStack() as stack:
             if page:
-                address = await stack.enter_async_context(page_of(practice_call, settings))
+                address = await stack.enter_async_context(page_of(practice_call, settings, console.print))
                 console.print(f"Agent: {address}", markup=False)
             if aloud:
                 await _run_aloud(practice_call, settings, console, microphone, far_end, recording)
