@@ -196,6 +196,9 @@ def test_the_same_recording_gives_the_same_record(replayed, told, tmp_path):
     again = record_in(tmp_path)
     of_this_call = {"call", "started_at", "seal", "consent", "follow_ups"}
     assert once["transcript"] and once["signals"] and once["levels"] and once["prompts"]
+    for record in (once, again):
+        for prompt in record["prompts"]:
+            assert prompt.pop("say")  # of a play that varies, it goes by the minute in which the call began
     for key in once.keys() - of_this_call:
         assert once[key] == again[key], key
 

@@ -140,6 +140,7 @@ def test_a_prompt_that_the_agent_marked_wrong_is_found_and_counted_until_a_revie
 
 def test_what_is_marked_or_missed_is_of_the_call_and_nobody_overrules_unseen_what_another_has_said(tmp_path):
     store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    store.begin("a", "2026-11-24T09:00:00+00:00", "dana")
     store.finish("a", "ended", incident(call="a")).result()
     library = Library(store)
 
