@@ -339,6 +339,8 @@ Event = (
 
 SCREEN_ONLY = (Hypothesis, SpeechActivity, PromptsWaiting)
 """Of the moment: shown, not kept. Everything else is appended to the log."""
+OUTLIVES_CALL = (Action, AlertMoved)
+"""May also come after `CallEnded`: what became of an urgent alert."""
 
 
 def done_ms(event: Event) -> int:

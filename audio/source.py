@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Protocol
 
@@ -9,6 +10,13 @@ from audio.events import Chunk, Gap, Speaker, Trouble
 
 Arrival = Chunk | Gap | Trouble
 """What a source yields: audio, gaps (lost audio that silence replaces), trouble."""
+
+
+async def end_sound(sound: AsyncIterator[Arrival]) -> None:
+    """End what a source yields before it has ended by itself; whatever that raises is of no use any more."""
+    if hasattr(sound, "aclose"):
+        with contextlib.suppress(Exception):
+            await sound.aclose()
 
 
 class CallSource(Protocol):

@@ -19,6 +19,10 @@ OptionsInForceOption = Annotated[
     Path | None,
     typer.Option("--options", help="Plan B options instead of those in the settings, or the playbook's own."),
 ]
+RulesBesidesOption = Annotated[
+    list[Path] | None,
+    typer.Option("--rules", help="Rule files besides those in the settings."),
+]
 PlaybooksArgument = Annotated[
     list[str] | None,
     typer.Argument(help="Playbook names or files; default: all shipped, and the one in the settings."),
@@ -52,10 +56,7 @@ def playbook_show(
 @playbook_app.command("check")
 def playbook_check(
     playbook: PlaybooksArgument = None,
-    rules: Annotated[
-        list[Path] | None,
-        typer.Option("--rules", help="Rule files besides those in the settings."),
-    ] = None,
+    rules: RulesBesidesOption = None,
     options: OptionsInForceOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -128,10 +129,7 @@ def playbook_diff(before: str, after: str) -> None:
 def playbook_test(
     playbook: PlaybooksArgument = None,
     script: Annotated[Path | None, typer.Option(help="Written calls; default: NAME.test.toml beside it.")] = None,
-    rules: Annotated[
-        list[Path] | None,
-        typer.Option("--rules", help="Rule files besides those in the settings."),
-    ] = None,
+    rules: RulesBesidesOption = None,
     options: OptionsInForceOption = None,
     show: Annotated[bool, typer.Option("--show", help="Also show what was said and what came of it.")] = False,
     config: ConfigOption = None,

@@ -20,6 +20,7 @@ from assist.records.accounting import Ledger
 from audio.backfill import UntranscribedUtterance
 from audio.channels import ChannelWatch
 from audio.events import Chunk, Gap, Heard, Trouble
+from audio.source import end_sound
 
 STALLED_S = 3.0
 """People are told when no sound has come for so long ..."""
@@ -146,9 +147,7 @@ class LiveCall:
             reason = "interrupted"
             raise
         finally:
-            if hasattr(sound, "aclose"):
-                with contextlib.suppress(Exception):
-                    await sound.aclose()
+            await end_sound(sound)
             self.session.sound_ended()
             for heard in await self._in_thread(listener.finish):
                 self._judge(heard)

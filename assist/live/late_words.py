@@ -8,8 +8,7 @@ from dataclasses import replace
 
 from assist.coach.promises import is_same
 from assist.events import (
-    Action,
-    AlertMoved,
+    OUTLIVES_CALL,
     CallEnded,
     CallStarted,
     Event,
@@ -93,7 +92,7 @@ def late_events(
     if ended is None:  # nothing of the call was to be stored any more when it ended
         return []
     # Without what became of its alerts afterwards: the level would be judged until then.
-    logged = [each for each in logged if not isinstance(each, Action | AlertMoved) or each.at_ms <= ended.at_ms]
+    logged = [each for each in logged if not isinstance(each, OUTLIVES_CALL) or each.at_ms <= ended.at_ms]
     ids = {said.id for said in late_words}
     said: dict[str, Utterance] = {}
     withdrawn = False

@@ -80,12 +80,8 @@ class PostCall:
 
     async def _add(self, call: str, said: Sequence[Utterance], after_s: int) -> None:
         """Add late utterances to a call's log and raise alerts about them."""
-        hearing = self._hearing()
-        versions = {
-            "recogniser": hearing.name,
-            "model": hearing.version[:24],
-            "rules": self._setup.rulebook.version,
-        }
+        present = self._setup.versions(self._hearing())
+        versions = {name: present[name] for name in ("recogniser", "model", "rules")}
         async with self._log_lock:
             added = await add_late_words(
                 self._store, self._setup.new_session, call, said, after_s, versions, lambda: self.backfill.closed

@@ -6,7 +6,6 @@ Rebuilding takes a while, so it is done in a thread; the sound is taken from the
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,8 +13,8 @@ from datetime import datetime
 
 from assist.errors import AssistError
 from assist.events import (
+    OUTLIVES_CALL,
     Action,
-    AlertMoved,
     CallEnded,
     CallStarted,
     Event,
@@ -25,7 +24,7 @@ from assist.events import (
 )
 from assist.live.session import TICK_MS, Session
 from audio.events import Gap, Heard, Hypothesis, SpeechActivity, Trouble, Utterance, VoiceMeasure, shifted_words
-from audio.source import Arrival, CallSource
+from audio.source import Arrival, CallSource, end_sound
 from detectors.signals import Detector, Level, LevelChange, Signal, Window
 
 RESUME_S = 120
@@ -38,7 +37,7 @@ MAX_HELD = 600
 
 def last_end(events: Sequence[Event]) -> CallEnded | None:
     """The end of a call that is over; after it there is only what became of its alerts."""
-    last = next((event for event in reversed(events) if not isinstance(event, Action | AlertMoved)), None)
+    last = next((event for event in reversed(events) if not isinstance(event, OUTLIVES_CALL)), None)
     return last if isinstance(last, CallEnded) else None
 
 
@@ -103,9 +102,7 @@ class HeldSound:
         except Exception as error:
             await self._arrived.put(error)
         finally:
-            if hasattr(sound, "aclose"):
-                with contextlib.suppress(Exception):
-                    await sound.aclose()
+            await end_sound(sound)
 
 
 @dataclass

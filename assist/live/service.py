@@ -24,6 +24,7 @@ from assist.live.post_call import PostCall
 from assist.live.resuming import HeldSound, last_end, rebuild, resume_offset_ms, unstored_resume_offset_ms
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
 from assist.privacy.recorder import CallRecorder
+from assist.privacy.retention import held_calls
 from assist.records.filing import close_interrupted, file_record
 from assist.records.record import IncidentRecord
 from assist.records.wrapup import wrap_up_form
@@ -305,7 +306,7 @@ class Service:
                 Recordings(self.settings.data),
                 call,
                 tuple(source.speakers),
-                lambda: any(hold.call == call for hold in self.store.holds()),
+                lambda: call in held_calls(self.store),
             )
         call_log = CallLog(self.store, call)
         call_log.restore(session)

@@ -12,6 +12,7 @@ was a call and what is known about consent. Which policy the law requires is for
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -67,3 +68,22 @@ class Gate:
         return self.consent is Consent.GRANTED or (
             self.consent is Consent.UNKNOWN and self.policy is ConsentPolicy.ONE_PARTY
         )
+
+
+def unkept_ranges(steps: Iterable[tuple[int, Gate]]) -> list[tuple[int, int | None]]:
+    """(from, to) in ms of call time of what is not kept for want of consent; to None: until the end.
+
+    `steps`: (since when, gate) in order. Before the first one nothing was kept: a log begins with the one that lets it
+    be kept. Without any, all is.
+    """
+    ranges: list[tuple[int, int | None]] = []
+    since: int | None = None
+    for number, (at_ms, gate) in enumerate(steps):
+        if number == 0:
+            since = 0
+        if not gate.may_store:
+            since = at_ms if since is None else since
+        elif since is not None:
+            ranges.append((since, at_ms))
+            since = None
+    return [*ranges, (since, None)] if since is not None else ranges

@@ -71,6 +71,11 @@ class Due:
         return bool(self.words or self.records or self.gates or self.recordings or self.audit or self.stores)
 
 
+def held_calls(store: Store) -> set[str]:
+    """The calls that are on hold now."""
+    return {hold.call for hold in store.holds()}
+
+
 def find_due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = None) -> Due:
     """Find what is past its retention period.
 
@@ -80,7 +85,7 @@ def find_due(store: Store, keep: KeepSettings, now: datetime, data: Path | None 
         now: With its time zone.
         data: The data folder, to search for recordings, record files and former stores as well.
     """
-    holds = {hold.call for hold in store.holds()}
+    holds = held_calls(store)
     with_words = store.calls_with_events() | (_record_files(data).keys() if data is not None else set())
     words: list[str] = []
     records: list[str] = []
@@ -147,7 +152,7 @@ def erase_due(store: Store, audit: Audit, keep: KeepSettings, data: Path, now: d
 
 def _without_held(found: Due, store: Store, keep: KeepSettings, now: datetime) -> Due:
     """What is due without the calls that are on hold now."""
-    holds = {hold.call for hold in store.holds()}
+    holds = held_calls(store)
     parts = {name: getattr(found, name) for name in ("words", "records", "gates", "recordings")}
     return replace(
         found,
@@ -165,7 +170,7 @@ def _audit_times(keep: KeepSettings, now: datetime) -> tuple[str, str]:
 
 
 def _shorten_audit_log(audit: Audit, store: Store, keep: KeepSettings, now: datetime) -> None:
-    audit.shorten(*_audit_times(keep, now), {hold.call for hold in store.holds()}).result()
+    audit.shorten(*_audit_times(keep, now), held_calls(store)).result()
 
 
 def without_words(record: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from assist.events import Action, CallStarted, ConsentSet, Event, TranscribedLate
-from assist.privacy.consent import Consent, ConsentPolicy, Gate
+from assist.privacy.consent import Consent, ConsentPolicy, Gate, unkept_ranges
 from audio.events import Gap, Utterance
 
 CATEGORIES = ("withheld", "paused", "lost", "untranscribed", "failed", "transcribed-late", "speech")
@@ -23,9 +23,8 @@ class Ledger:
     _ranges: dict[str, list[tuple[int, int, int]]] = field(default_factory=dict)
     """Channel -> (start ms, end ms, index in CATEGORIES)."""
     _paused_at: int | None = None
-    _withheld_at: int | None = None
-    _is_first_consent: bool = True
-    """Before the first word about consent nothing was kept: a log begins with the one that lets it be kept."""
+    _consent: list[tuple[int, Gate]] = field(default_factory=list)
+    """(since ms, what may be kept)."""
 
     def add(self, event: Event) -> None:
         """Count the next event of the call."""
@@ -37,15 +36,7 @@ class Ledger:
             case Gap():
                 self._add_range(event.speaker, event.start_ms, event.end_ms, event.why)
             case ConsentSet():
-                kept = Gate(ConsentPolicy(event.policy), Consent(event.consent)).may_store
-                if self._is_first_consent:
-                    self._withheld_at, self._is_first_consent = 0, False
-                if not kept and self._withheld_at is None:
-                    self._withheld_at = event.at_ms
-                elif kept and self._withheld_at is not None:
-                    for speaker in self._ranges:
-                        self._add_range(speaker, self._withheld_at, event.at_ms, "withheld")
-                    self._withheld_at = None
+                self._consent.append((event.at_ms, Gate(ConsentPolicy(event.policy), Consent(event.consent))))
             case TranscribedLate():
                 for speaker, start, end in event.ranges:
                     ranges, gap = self._ranges.get(speaker, []), (start, end, CATEGORIES.index("untranscribed"))
@@ -61,11 +52,13 @@ class Ledger:
 
     def totals(self, end_ms: int) -> dict[str, int]:
         """Milliseconds by "channel.category", such as "customer.speech", of a call that has lasted `end_ms`."""
-        open_states = ((self._withheld_at, "withheld"), (self._paused_at, "paused"))
-        ongoing = [(since, end_ms, CATEGORIES.index(what)) for since, what in open_states if since is not None]
+        withheld = [(since, end_ms if until is None else until) for since, until in unkept_ranges(self._consent)]
+        of_all = [(since, until, CATEGORIES.index("withheld")) for since, until in withheld]
+        if self._paused_at is not None:
+            of_all.append((self._paused_at, end_ms, CATEGORIES.index("paused")))
         found: dict[str, int] = {}
         for speaker, ranges in self._ranges.items():
-            sums = _time_per_category([*ranges, *ongoing], end_ms)
+            sums = _time_per_category([*ranges, *of_all], end_ms)
             for what, ms in zip(CATEGORIES, sums, strict=True):
                 if ms or what == "speech":
                     found[f"{speaker}.{what}"] = ms

@@ -9,6 +9,7 @@ from typing import Any
 
 from assist.coach.due import due_day
 from assist.events import (
+    OUTLIVES_CALL,
     Action,
     AlertMoved,
     AlertRaised,
@@ -104,7 +105,7 @@ class _RecordBuilder:
         self.outcome = self.root_cause = self.contested = ""
 
     def add(self, event: Event) -> None:
-        if isinstance(event, Action | AlertMoved) and self.is_over:
+        if isinstance(event, OUTLIVES_CALL) and self.is_over:
             pass  # what became of an alert after the call
         elif self.late is None:
             self.is_over = isinstance(event, CallEnded)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
 
 from assist.errors import AssistError
-from assist.privacy.consent import Consent, ConsentPolicy, Gate
+from assist.privacy.consent import Consent, ConsentPolicy, Gate, unkept_ranges
 
 SCHEMA_VERSION = 2
 """2: Plan B with its answers and outcome, what people did, pauses, wrap-up, marks, redactions, the log's seal."""
@@ -305,15 +305,8 @@ class IncidentRecord(_Part):
     @property
     def unkept(self) -> list[Unkept]:
         """What of the call was not kept for want of consent."""
-        ranges, since = [], 0 if self.consent else None
-        for step in self.consent:
-            kept = Gate(ConsentPolicy(step.policy), Consent(step.consent)).may_store
-            if kept and since is not None:
-                ranges.append(Unkept(from_ms=since, to_ms=step.at_ms))
-            since = None if kept else step.at_ms if since is None else since
-        if since is not None:
-            ranges.append(Unkept(from_ms=since, to_ms=None))
-        return [each for each in ranges if each.to_ms != each.from_ms]
+        steps = ((step.at_ms, Gate(ConsentPolicy(step.policy), Consent(step.consent))) for step in self.consent)
+        return [Unkept(from_ms=since, to_ms=until) for since, until in unkept_ranges(steps) if since != until]
 
 
 def read_record(body: Mapping[str, Any]) -> IncidentRecord:
